@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a node comes by the right to acknowledge. Alone: the register is changed first, then our
+// record, then the rule. Together: first acknowledgements wait for the peer, then the peer records
+// the epoch, then the register, then our record. The other order lets two nodes acknowledge.
+#include <algorithm>
+#include <cerrno>
+
+#include "core/volume/work.h"
+
+namespace cb::core::volume {
+namespace {
+
+Generation draw(State& s) {
+  const uint64_t count = ++s.drawn;
+  const uint64_t words[] = {s.seed.high, s.seed.low, s.session, count, s.record.node};
+  std::array<std::byte, sizeof(words)> bytes;
+  Put put(bytes);
+  for (const uint64_t word : words) {
+    put(word);
+  }
+  const Digest mixed = chain({s.seed.low, count}, bytes);
+  return {mixed.high | 1, mixed.low};
+}
+
+// Above every number heard of, and even for one node, odd for the other: two plans never share one.
+uint64_t next_number(const State& s) {
+  uint64_t highest =
+      std::max({s.record.epoch, s.wanted.epoch, s.peer.granted, s.claim.wanted.epoch});
+  for (const Epochs* epochs : {&s.wanted.epochs, &s.peer.epochs}) {
+    if (!epochs->empty()) {
+      highest = std::max(highest, epochs->back().number);
+    }
+  }
+  const uint64_t next = highest + 1;
+  return next % 2 == s.record.node ? next : next + 1;
+}
+
+// Epochs that were learned from the peer and begin behind the end of our log are no part of it.
+void forget_unreached(State& s) {
+  Epochs& epochs = s.wanted.epochs;
+  while (!epochs.empty() && epochs.back().start > s.issued) {
+    epochs.erase_at(epochs.size() - 1);
+  }
+}
+
+void read_register(Work& w) {
+  w.s.claim.step = Claim::Step::Reading;
+  w.s.claim.retry_at = Instant::never();
+  w.push(ActionKind::ReadRegister);
+}
+
+void wait_for_register(Work& w) {
+  w.s.claim.step = Claim::Step::Waiting;
+  w.s.claim.retry_at = w.now + w.s.settings.register_retry;
+}
+
+void begin_alone(Work& w) {
+  State& s = w.s;
+  s.alone_wanted = false;
+  s.claim = Claim{};
+  read_register(w);
+}
+
+void begin_together(Work& w) {
+  State& s = w.s;
+  s.claim = Claim{};
+  s.claim.together = true;
+  s.claim.step = Claim::Step::Planning;
+  s.gated = true;
+  s.held = true;
+}
+
+bool registered_for_us(const State& s, const Register& seen) {
+  if (seen.holder == s.record.node) {
+    return true;  // nobody but the holder can have acknowledged what we lack
+  }
+  return seen.kind == Kind::Together && s.record.standing == Standing::Together &&
+         s.record.epoch == seen.epoch;
+}
+
+void refuse(Work& w, int error) {
+  State& s = w.s;
+  s.claim = Claim{};
+  s.held = false;
+  if (s.stage == Stage::Promoting) {
+    s.stage = Stage::Standing;
+    w.push(ActionKind::PromoteDone).error = error;
+  }
+}
+
+void judge_register(Work& w, const Register& seen) {
+  State& s = w.s;
+  Claim& claim = s.claim;
+  const bool proposed = !claim.wanted.generation.none();
+  if (proposed && seen == claim.wanted) {
+    claim.step = Claim::Step::Recording;  // it took place; the answer was lost
+    return;
+  }
+  if (!registered_for_us(s, seen)) {
+    if (seen.epoch > s.record.epoch) {
+      depose(w);
+    }
+    refuse(w, ESTALE);
+    return;
+  }
+  if (claim.together && seen.epoch >= claim.planned.number) {
+    s.claim = Claim{};  // overtaken: plan again, with a higher number
+    return;
+  }
+  if (!proposed || claim.wanted.epoch <= seen.epoch) {
+    claim.wanted.kind = claim.together ? Kind::Together : Kind::Alone;
+    claim.wanted.holder = s.record.node;
+    if (claim.together) {
+      claim.wanted.epoch = claim.planned.number;
+      claim.wanted.generation = claim.planned.generation;
+    } else {
+      claim.wanted.epoch = std::max(claim.wanted.epoch, seen.epoch);
+      claim.wanted.epoch = next_number(s);
+      claim.wanted.generation = draw(s);
+    }
+  }
+  claim.step = Claim::Step::Swapping;
+  Action& action = w.push(ActionKind::SwapRegister);
+  action.expected = seen;
+  action.wanted = claim.wanted;
+}
+
+// The peer stands by, in step with the same history: the two can begin together.
+bool can_begin_together(const State& s, Relation& relation) {
+  if (!s.link || !s.peer.agreed || s.peer.serving || s.alone_wanted ||
+      s.record.standing != Standing::Together || s.peer.standing != Standing::Together ||
+      s.peer.granted != s.record.epoch) {
+    return false;
+  }
+  relation = compare(s.record.epochs, s.issued, s.peer.epochs, s.peer.end).relation;
+  return relation == Relation::Equal || relation == Relation::Behind ||
+         (relation == Relation::Ahead && s.peer.end >= s.record.tail);
+}
+
+// What the peer has more of the same history comes first: it may be what our own disk lost.
+bool has_more_for_us(const State& s) {
+  return s.link && s.peer.agreed && !s.peer.serving && !s.alone_wanted && one_history(s) &&
+         compare(s.record.epochs, s.issued, s.peer.epochs, s.peer.end).relation == Relation::Behind;
+}
+
+void decide_promotion(Work& w) {
+  State& s = w.s;
+  if (s.link && !s.peer.agreed && !s.alone_wanted && w.now < s.promote_at) {
+    return;  // its Hello is on the way
+  }
+  if (has_more_for_us(s)) {
+    return;
+  }
+  Relation relation = Relation::Unrelated;
+  if (can_begin_together(s, relation)) {
+    if (relation != Relation::Behind) {
+      stop_following(s);
+      begin_together(w);
+    }
+    return;  // Behind: what the peer has more comes first
+  }
+  stop_following(s);
+  begin_alone(w);
+}
+
+void plan(Work& w) {
+  State& s = w.s;
+  Claim& claim = s.claim;
+  if (claim.planned.generation.none()) {
+    // The epoch begins where the log is durable, so that its beginning is never lost again.
+    if (!settled(s) || s.record_outstanding) {
+      return;
+    }
+    claim.planned.number = next_number(s);
+    claim.planned.generation = draw(s);
+    claim.planned.start = s.issued;
+    claim.planned.digest = s.issued_digest;
+    claim.planned.writer = s.record.node;
+    forget_unreached(s);
+    add(s.wanted.epochs, claim.planned);
+    return;
+  }
+  if (find(s.record.epochs, claim.planned.generation) == nullptr) {
+    return;
+  }
+  s.held = false;
+  if (claim.abandoned) {
+    s.claim = Claim{};
+    return;
+  }
+  claim.step = Claim::Step::Joining;
+  claim.retry_at = w.now;
+  claim.give_up_at = w.now + s.settings.resend * 40;
+}
+
+void join(Work& w) {
+  State& s = w.s;
+  if (w.now < s.claim.retry_at) {
+    return;
+  }
+  if (w.now >= s.claim.give_up_at) {
+    // It hears us and does not join. A writer tries anew; a node that is being promoted asks to be
+    // alone.
+    s.alone_wanted = s.alone_wanted || s.stage == Stage::Promoting;
+    s.claim = Claim{};
+    return;
+  }
+  s.claim.retry_at = w.now + s.settings.resend;
+  Message& m = w.say(MessageKind::Join);
+  m.epoch = s.claim.planned;
+  m.position = s.claim.planned.start;
+  m.digest = s.claim.planned.digest;
+}
+
+void record_grant(Work& w) {
+  State& s = w.s;
+  Claim& claim = s.claim;
+  if (!claim.together && claim.planned.generation.none()) {
+    s.held = true;
+    if (!settled(s) || s.record_outstanding) {
+      return;
+    }
+    claim.planned = {claim.wanted.epoch, claim.wanted.generation, s.issued, s.issued_digest,
+                     s.record.node};
+    forget_unreached(s);
+    add(s.wanted.epochs, claim.planned);
+  }
+  s.wanted.standing = claim.together ? Standing::Together : Standing::Alone;
+  s.wanted.epoch = claim.wanted.epoch;
+  if (s.record.epoch != claim.wanted.epoch || s.record.standing != s.wanted.standing) {
+    return;
+  }
+  s.claim = Claim{};
+  s.held = false;
+  s.gated = false;
+  if (s.stage == Stage::Promoting) {
+    s.stage = Stage::Serving;
+    w.push(ActionKind::PromoteDone);
+  }
+}
+
+}  // namespace
+
+// The link went. What is being recorded is waited for: batches behind it belong to it.
+void abandon_claim(State& s) {
+  Claim& claim = s.claim;
+  if (claim.step == Claim::Step::Planning && !claim.planned.generation.none()) {
+    claim.abandoned = true;
+  } else if (claim.step == Claim::Step::Planning || claim.step == Claim::Step::Joining) {
+    claim = Claim{};
+    s.held = false;
+  }
+}
+
+void on_promote(Work& w) {
+  State& s = w.s;
+  if (s.stage == Stage::Serving || s.stage == Stage::Releasing) {
+    if (s.stage == Stage::Releasing) {
+      w.push(ActionKind::DemoteDone).error = ECANCELED;
+    }
+    s.stage = Stage::Serving;  // nothing was given away yet
+    w.push(ActionKind::PromoteDone);
+    return;
+  }
+  if (!eligible(s)) {
+    w.push(ActionKind::PromoteDone).error = s.failed ? EIO : ESTALE;
+    return;
+  }
+  s.stage = Stage::Promoting;
+  s.following.joining = false;
+  s.promote_at = w.now + s.settings.resend * 4;
+}
+
+void on_demote(Work& w) {
+  State& s = w.s;
+  if (s.stage == Stage::Serving && w.event.hand_over) {
+    s.stage = Stage::Releasing;
+    return;
+  }
+  if (s.stage == Stage::Standing) {
+    w.push(ActionKind::DemoteDone);
+    return;
+  }
+  if (w.event.hand_over && s.stage == Stage::Releasing) {
+    return;
+  }
+  const bool promoting = s.stage == Stage::Promoting;
+  drop_front_end(w, ESHUTDOWN);
+  s.stage = Stage::Standing;
+  s.alone_wanted = false;
+  if (promoting) {
+    w.push(ActionKind::PromoteDone).error = ECANCELED;
+  }
+  w.push(ActionKind::DemoteDone);
+}
+
+void on_go_alone(Work& w) {
+  State& s = w.s;
+  if (s.failed || s.settings.mode == Mode::Strict) {
+    return;
+  }
+  if (s.stage == Stage::Promoting || (s.stage == Stage::Serving && !acknowledges_alone(s))) {
+    s.alone_wanted = true;
+    abandon_claim(s);
+  }
+}
+
+void on_register_read(Work& w) {
+  if (w.s.claim.step != Claim::Step::Reading) {
+    return;
+  }
+  if (w.event.error != 0) {
+    wait_for_register(w);
+    return;
+  }
+  judge_register(w, w.event.seen);
+}
+
+void on_register_swapped(Work& w) {
+  if (w.s.claim.step != Claim::Step::Swapping) {
+    return;
+  }
+  if (w.event.error == 0 && w.event.granted) {
+    w.s.claim.step = Claim::Step::Recording;
+    return;
+  }
+  // Refused, or nobody knows: what it holds now decides, never what was hoped for.
+  if (w.event.error != 0) {
+    wait_for_register(w);
+  } else {
+    read_register(w);
+  }
+}
+
+void on_joined(Work& w) {
+  State& s = w.s;
+  if (s.claim.step == Claim::Step::Joining &&
+      w.event.message->epoch.generation == s.claim.planned.generation) {
+    s.peer.standing = Standing::Together;
+    s.peer.granted = s.claim.planned.number;
+    read_register(w);
+  }
+}
+
+void depose(Work& w) {
+  State& s = w.s;
+  const bool wrote = s.stage == Stage::Serving || s.stage == Stage::Releasing;
+  if (s.stage == Stage::Releasing) {
+    w.push(ActionKind::DemoteDone).error = ESTALE;
+  }
+  drop_front_end(w, EIO);
+  if (wrote) {
+    s.stage = Stage::Standing;
+    w.push(ActionKind::Deposed);
+  }
+  s.alone_wanted = false;
+  s.claim = Claim{};
+  s.held = false;
+  s.wanted.standing = Standing::Outdated;
+}
+
+void pump_claim(Work& w) {
+  State& s = w.s;
+  if (s.stage == Stage::Standing && s.claim.step != Claim::Step::None) {
+    // Demoted in the middle. A plan that is being recorded stays in the list; it grants nothing.
+    if (s.claim.step == Claim::Step::Planning && !s.claim.planned.generation.none()) {
+      s.claim.abandoned = true;
+      plan(w);
+      return;
+    }
+    if (s.claim.step != Claim::Step::Recording) {
+      s.claim = Claim{};
+      s.held = false;
+    }
+  }
+  if (s.claim.step == Claim::Step::None) {
+    if (s.stage == Stage::Serving && s.alone_wanted) {
+      begin_alone(w);
+    } else if (s.stage == Stage::Promoting) {
+      decide_promotion(w);
+    } else if (s.stage == Stage::Serving && ready_to_join(s)) {
+      begin_together(w);
+    }
+  }
+  switch (s.claim.step) {
+    case Claim::Step::None: break;
+    case Claim::Step::Planning: plan(w); break;
+    case Claim::Step::Joining: join(w); break;
+    case Claim::Step::Reading: break;
+    case Claim::Step::Waiting:
+      if (w.now >= s.claim.retry_at) {
+        read_register(w);
+      }
+      break;
+    case Claim::Step::Swapping: break;
+    case Claim::Step::Recording: record_grant(w); break;
+  }
+}
+
+}  // namespace cb::core::volume

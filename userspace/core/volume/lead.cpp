@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one who is followed, writer or not: streams its log from wherever the follower asks.
+#include <algorithm>
+#include <cerrno>
+
+#include "core/volume/work.h"
+
+namespace cb::core::volume {
+namespace {
+
+// While an epoch is being agreed on nothing of it is sent: the follower could not place it.
+Position may_send_to(const State& s) {
+  const bool planned =
+      !s.claim.planned.generation.none() && s.claim.together &&
+      (s.claim.step == Claim::Step::Planning || s.claim.step == Claim::Step::Joining);
+  return planned ? std::min(s.issued, s.claim.planned.start) : s.issued;
+}
+
+void send(Work& w) {
+  State& s = w.s;
+  Follower& f = s.follower;
+  const Position limit = may_send_to(s);
+  if (s.sending || f.sent >= limit || f.sent - f.received >= s.settings.window ||
+      f.sent < s.record.tail) {
+    return;
+  }
+  s.sending = true;
+  Action& action = w.push(ActionKind::Send);
+  action.number = f.number;
+  action.from = f.sent;
+  action.position = limit;
+  action.message = w.message(MessageKind::Batch);
+  action.message.number = f.number;
+  action.message.committed = s.committed;
+  action.message.flush = wanted_flush(s);
+  f.noted_committed = s.committed;
+  f.noted_flush = action.message.flush;
+}
+
+void note(Work& w) {
+  State& s = w.s;
+  Follower& f = s.follower;
+  const Position flush = wanted_flush(s);
+  if (f.noted_committed == s.committed && f.noted_flush == flush && w.now < f.resend_at) {
+    return;
+  }
+  if (w.now >= f.resend_at) {
+    // No word for a while: everything after what was acknowledged may be lost.
+    f.sent = std::max(f.received, s.record.tail);
+    f.resend_at = w.now + s.settings.resend;
+  }
+  f.noted_committed = s.committed;
+  f.noted_flush = flush;
+  Message& m = w.say(MessageKind::Note);
+  m.number = f.number;
+  m.committed = s.committed;
+  m.flush = flush;
+}
+
+}  // namespace
+
+bool peer_in_step(const State& s) {
+  return s.link && s.follower.active && !s.copying.active &&
+         s.peer.standing == Standing::Together && s.peer.granted == s.record.epoch;
+}
+
+bool ready_to_join(const State& s) {
+  return s.link && s.peer.agreed && s.follower.active && !s.copying.active && !s.peer.serving &&
+         s.issued - s.follower.received <= s.settings.join_lag &&
+         !(s.record.standing == Standing::Together && peer_in_step(s));
+}
+
+void on_follow(Work& w) {
+  State& s = w.s;
+  const Message& m = *w.event.message;
+  Follower& f = s.follower;
+  if (m.number <= f.number || s.failed || s.following.active || s.following.wanted) {
+    return;
+  }
+  if (s.fold_outstanding || s.wanted.tail != s.record.tail) {
+    return;  // the log is being shortened: it asks again
+  }
+  if (s.copying.active && m.copying == 0 && m.position >= s.record.tail) {
+    finish_copy(w);  // its image is one, and our log reaches it: only the word of that was lost
+  }
+  if (m.position > s.issued ||
+      (m.position == s.issued && !(m.digest == s.issued_digest) && m.copying == 0 &&
+       m.standing != Standing::Fresh && m.position != 0)) {
+    return;  // it does not follow our history; it will see our Hello
+  }
+  f.number = m.number;
+  f.sent = f.received = m.position;
+  f.synced = std::min(m.synced, m.position);
+  f.resend_at = w.now + s.settings.resend;
+  s.peer.standing = m.standing;
+  s.peer.granted = m.granted;
+  const bool ours = m.copying != 0 && s.copying.active && s.copying.session == m.copying;
+  if (m.position < s.record.tail || (m.copying != 0 && !ours)) {
+    f.active = false;
+    start_copy(w, m);
+    return;
+  }
+  f.active = true;
+  s.copying.prepared = ours;
+}
+
+void on_ack(Work& w) {
+  State& s = w.s;
+  const Message& m = *w.event.message;
+  Follower& f = s.follower;
+  if (!f.active || m.number != f.number || m.position > s.issued || m.synced > m.position) {
+    return;
+  }
+  if (m.position > f.received) {
+    f.resend_at = w.now + s.settings.resend;
+  }
+  f.received = std::max(f.received, m.position);
+  f.sent = std::max(f.sent, f.received);
+  f.synced = std::max(f.synced, m.synced);
+  if (m.extent == 1) {
+    f.sent = f.received;
+  }
+  s.peer.standing = m.standing;
+  s.peer.granted = m.granted;
+  if (s.copying.active && s.copying.prepared && m.copying == 0) {
+    finish_copy(w);
+  }
+}
+
+void on_sent(Work& w) {
+  State& s = w.s;
+  s.sending = false;
+  if (w.event.error != 0 && (w.event.position < s.record.tail || s.fold_outstanding)) {
+    s.follower.active = false;  // dropped meanwhile: it asks again
+    return;
+  }
+  if (w.event.error != 0) {
+    if (w.event.position >= s.record.checkpoint) {
+      fail(w, w.event.error);
+      return;
+    }
+    // The part of the log that only a peer still needs cannot be read: it gets a copy of
+    // everything.
+    s.wanted.tail = s.record.checkpoint;
+    s.wanted.tail_digest = s.record.checkpoint_digest;
+    s.wanted.map = MapRecord{};
+    s.map.clear_all();
+    s.follower.active = false;
+    return;
+  }
+  if (s.follower.active && w.event.number == s.follower.number) {
+    s.follower.sent = std::max(s.follower.sent, w.event.position);
+  }
+}
+
+void pump_lead(Work& w) {
+  State& s = w.s;
+  if (!s.link || !s.follower.active) {
+    return;
+  }
+  if (s.follower.received < s.record.tail && !s.copying.active) {
+    s.follower.active = false;  // it asks again, and gets a copy
+    return;
+  }
+  send(w);
+  note(w);
+}
+
+}  // namespace cb::core::volume
