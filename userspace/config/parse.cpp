@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One function per table of crossbeat.toml. Each says which keys there are; what they mean together
+// is validate.cpp's business.
+#include <algorithm>
+#include <array>
+
+#include "config/address.h"
+#include "config/config.h"
+#include "config/defaults.h"
+#include "config/parse_service.h"
+#include "config/reader.h"
+#include "config/validate.h"
+
+namespace cb::config {
+namespace {
+
+const std::array<std::string, 2> kManualAutomatic = {"manual", "automatic"};
+
+template <class T>
+void put(T& place, std::optional<T> value) {
+  if (value) {
+    place = *std::move(value);
+  }
+}
+
+void put(int& place, std::optional<std::int64_t> value) {
+  if (value) {
+    place = static_cast<int>(*value);
+  }
+}
+
+// A key that must be there and is not; nothing is said when it, or all of its table, is wrong.
+void missing(Notes& notes, const std::string& table, const std::string& key, std::string what) {
+  const std::string path = table + "." + key;
+  if (!notes.is_broken(path) && !notes.is_broken(table)) {
+    notes.error(notes.line_of(table), std::move(what));
+  }
+  notes.set_broken(path);
+}
+
+void read_node(Reader table, Node& node, Notes& notes) {
+  static const std::array<std::string, 2> kRoles = {"primary", "secondary"};
+  put(node.name, table.text("name"));
+  const auto role = table.choice("role", kRoles);
+  if (role) {
+    node.role = *role == 0 ? core::Role::Primary : core::Role::Secondary;
+  } else {
+    missing(notes, "node", "role",
+            "the role of this machine is missing; write role = \"primary\" or \"secondary\" in "
+            "[node]");
+  }
+  table.finish();
+}
+
+void read_address(Reader& table, std::string_view key, Address& place) {
+  const auto text = table.text(key);
+  if (!text) {
+    return;
+  }
+  const auto address = parse_address(*text);
+  if (!address) {
+    table.wrong(key, "'" + *text + "' is not an IP address" +
+                         (parse_prefix(*text) ? "; leave out the '/' and what follows" : ""));
+    return;
+  }
+  place = *address;
+}
+
+void read_network(Reader table, Node& node, Notes& notes) {
+  put(node.network_interface, table.text("interface"));
+  if (node.network_interface.empty()) {
+    missing(notes, "network", "interface",
+            "the health monitor's interface is missing; write interface = \"eth0\" in [network]");
+  }
+  read_address(table, "address", node.hm_address);
+  if (table.exists()) {
+    const auto gateway = table.text("gateway");
+    if (gateway && *gateway == "none") {
+      node.gateway = {};
+    } else if (gateway) {
+      read_address(table, "gateway", node.gateway);
+    }
+  }
+  if (const auto port = table.number("port", 1, 65535)) {
+    node.port = static_cast<uint16_t>(*port);
+  }
+  table.finish();
+}
+
+void read_direct(Reader table, Node& node) {
+  static const std::array<std::string, 3> kModes = {"auto", "native", "generic"};
+  put(node.direct_interface, table.text("interface"));
+  if (node.direct_interface == "none") {
+    node.direct_interface.clear();
+  }
+  if (const auto mode = table.choice("xdp", kModes)) {
+    node.xdp_mode = static_cast<Node::XdpMode>(*mode);
+  }
+  table.finish();
+}
+
+void read_virtual(Reader table, Node& node) {
+  std::string bad;
+  for (const std::string& text :
+       table.texts("address", true).value_or(std::vector<std::string>{})) {
+    if (const auto prefix = parse_prefix(text)) {
+      node.virtual_addresses.push_back(*prefix);
+    } else {
+      bad += (bad.empty() ? "'" : ", '") + text + "'";
+    }
+  }
+  if (!bad.empty()) {
+    table.wrong("address", bad + ": not an address; write it as \"10.10.10.11/24\"");
+  }
+  put(node.address_label, table.text("label"));
+  table.finish();
+}
+
+// A profile is the starting point; any exact value makes it custom.
+void read_heartbeat(Reader table, Node& node, Notes& notes) {
+  static const std::array<std::string, 4> kNames = {"fast", "normal", "relaxed", "custom"};
+  Heartbeat& heartbeat = node.heartbeat;
+  const std::size_t chosen = table.choice("profile", kNames).value_or(1);
+  const bool custom = chosen == kProfiles.size();
+  const ProfileNumbers& numbers = custom ? numbers_of(Profile::Normal) : kProfiles.at(chosen);
+  heartbeat.profile = custom ? Profile::Custom : numbers.profile;
+
+  const auto interval = table.duration("interval", kIntervalMin, kIntervalMax);
+  const auto answer_within = table.duration("answer_within", kIntervalMin, kIntervalMax);
+  const auto probes_lost = table.number("probes_lost", kProbesLostMin, kProbesLostMax);
+  const auto network_interval = table.duration("network_interval", kIntervalMin, kIntervalMax);
+  const auto burst_interval = table.duration("burst_interval", kIntervalMin, kIntervalMax);
+  put(heartbeat.monitor_grace, table.duration("monitor_grace", 50_ms, 60_s));
+  table.finish();
+
+  if (custom && (!table.exists() || !notes.is_given("heartbeat.interval") ||
+                 !notes.is_given("heartbeat.probes_lost"))) {
+    table.wrong(
+        "profile",
+        "\"custom\" needs at least interval and probes_lost; write them, or choose \"fast\", "
+        "\"normal\" or \"relaxed\"");
+  }
+  if (interval || answer_within || probes_lost || network_interval || burst_interval) {
+    heartbeat.profile = Profile::Custom;
+  }
+  heartbeat.direct.interval = interval.value_or(numbers.interval);
+  heartbeat.direct.answer_within =
+      answer_within.value_or(interval ? *interval : numbers.answer_within);
+  heartbeat.direct.probes_lost = static_cast<int>(probes_lost.value_or(numbers.probes_lost));
+  heartbeat.network = heartbeat.direct;
+  heartbeat.network.interval =
+      network_interval.value_or(std::max(numbers.network_interval, heartbeat.direct.interval));
+  // A burst catches up with the direct link's silence, so that both are noticed together.
+  heartbeat.burst_interval = burst_interval.value_or(
+      interval ? std::max(kIntervalMin, *interval / 4) : numbers.burst_interval);
+}
+
+void read_failover(Reader table, Node& node) {
+  if (const auto type = table.choice("failover", kManualAutomatic)) {
+    node.automatic_failover = *type == 1;
+  }
+  if (const auto type = table.choice("failback", kManualAutomatic)) {
+    node.automatic_failback = *type == 1;
+  }
+  put(node.failover_wait, table.duration("wait", 0_s, 3600_s));
+  put(node.hold_down, table.duration("hold_down", 0_s, 86400_s));
+  put(node.wait_for_peer, table.duration("wait_for_peer", kLongestGrant, 3600_s));
+  put(node.automatic_moves_max, table.number("automatic_moves_max", 1, kAutomaticMovesLimit));
+  put(node.automatic_moves_window, table.duration("automatic_moves_window", 60_s, 86400_s));
+  put(node.address_last, table.flag("address_last"));
+  table.finish();
+}
+
+void read_arbitration(Reader table, Node& node) {
+  put(node.arbitration, table.texts("kinds", true));
+  put(node.accept_no_arbitration_risk, table.flag("accept_no_arbitration_risk"));
+  put(node.arbitration_deadline, table.duration("deadline", 1_ms, 60_s));
+  put(node.defend_wait, table.duration("defend_wait", 50_us, 1_s));
+  table.finish();
+}
+
+void read_fence(Reader table, Node& node) {
+  put(node.fence_command, table.texts("command", false));
+  put(node.fence_deadline, table.duration("deadline", 100_ms, 600_s));
+  table.finish();
+}
+
+void read_announce(Reader table, Node& node) {
+  put(node.announce_schedule, table.durations("schedule", 0_s, 600_s));
+  put(node.announce_refresh, table.duration("refresh", 1_s, 3600_s));
+  table.finish();
+}
+
+void read_product(Reader table, Node& node) {
+  put(node.product.name, table.text("name"));
+  put(node.product.version, table.text("version"));
+  put(node.product.udi_product, table.text("udi_product"));
+  put(node.product.udi_version, table.text("udi_version"));
+  put(node.product.udi_serial, table.text("udi_serial"));
+  put(node.product.short_name, table.text("short_name"));
+  put(node.product.https, table.text("https"));
+  put(node.product.legacy_port, table.number("legacy_port", 1, 65535));
+  put(node.product.log_modules, table.number("log_modules", -1, INT32_MAX));
+  put(node.product.events_days, table.number("events_days", 1, 3650));
+  put(node.product.session_minutes, table.number("session_minutes", 1, 10080));
+  put(node.product.backup_days, table.number("backup_days", 0, 3650));
+  if (const auto command = table.texts("info_command", false)) {
+    node.product.info_command = *command;
+    if (command->empty() || !command->front().starts_with('/')) {
+      table.wrong("info_command", "write a command with its full path; no shell is used");
+    }
+  }
+  table.finish();
+}
+
+void read_monitor(Reader table, Node& node) {
+  static const std::array<std::string, 5> kLevels = {"debug", "info", "notice", "warning", "error"};
+  put(node.planned_restart_grant, table.duration("planned_restart_grant", 100_ms, kLongestGrant));
+  if (const auto level = table.choice("log_level", kLevels)) {
+    node.log_level = kLevels.at(*level);
+  }
+  table.finish();
+}
+
+void read_instance(Reader table, Node& node) {
+  put(node.instance_number, table.number("number", 1, 999));
+  put(node.instance_prefix, table.text("prefix"));
+  table.finish();
+}
+
+}  // namespace
+
+std::string Problem::text() const {
+  return file + (line > 0 ? ":" + std::to_string(line) : "") +
+         (warning ? ": warning: " : ": error: ") + what;
+}
+
+Parsed<Node> parse_node(std::string_view toml, std::string_view file_name,
+                        const MachineFacts& machine) {
+  Parsed<Node> parsed{default_node(), {}};
+  const Parsed<Value> document = parse_document(toml, file_name);
+  if (!document.ok()) {
+    parsed.problems = document.problems;
+    return parsed;
+  }
+  Node& node = parsed.value;
+  Notes notes(file_name);
+  Reader top(&document.value, "", notes);
+  read_node(top.table("node"), node, notes);
+  read_network(top.table("network"), node, notes);
+  read_direct(top.table("direct"), node);
+  read_virtual(top.table("virtual"), node);
+  read_heartbeat(top.table("heartbeat"), node, notes);
+  read_failover(top.table("failover"), node);
+  read_arbitration(top.table("arbitration"), node);
+  read_fence(top.table("fence"), node);
+  read_announce(top.table("announce"), node);
+  read_services(top, node, notes);
+  read_product(top.table("product"), node);
+  read_monitor(top.table("monitor"), node);
+  read_instance(top.table("instance"), node);
+  top.finish();
+
+  fill_in_from_machine(node, machine, notes);
+  validate(node, machine, notes);
+  parsed.problems = notes.take();
+  return parsed;
+}
+
+}  // namespace cb::config
