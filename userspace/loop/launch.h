@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The system calls that make a process. Blocks until the program is executed: for a Hands.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+
+namespace cb::loop {
+
+struct Launched {
+  int error = 0;  // errno when the program could not be executed; then there is no process
+  pid_t pid = 0;
+  Fd pidfd;
+};
+
+// command[0] must be a path. output: becomes standard output and error output.
+Launched launch(const std::vector<std::string>& command,
+                const std::vector<std::string>& environment, const Fd& output);
+
+// The path of a program by the rules of execvp, over kChildPath; empty when there is none.
+std::string find_program(const std::string& name);
+
+}  // namespace cb::loop
