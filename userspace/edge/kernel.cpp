@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "edge/kernel.h"
+
+#include <linux/if_link.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "edge/kernel_parts.h"
+
+namespace cb::edge {
+
+namespace {
+
+constexpr const char* kDirectLink = "link_direct";
+constexpr const char* kExitLink = "link_exit";
+constexpr std::array kMaps = {"cb_node",   "cb_pairs",   "cb_leases", "cb_paths",
+                              "cb_probes", "cb_keys",    "cb_index",  "cb_addresses",
+                              "cb_drops",  "cb_guarded", "cb_changes"};
+
+// Keys never reach the swap or a core dump.
+Result<Mapping> locked_memory(size_t bytes) {
+  void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at == MAP_FAILED) {
+    return fail(errno, "get memory for the keys");
+  }
+  Mapping mapping(at, bytes);
+  if (mlock(at, bytes) != 0) {
+    return explain(errno, "lock the memory of the keys");
+  }
+  // ignored: only keeps them out of core dumps, which need root to read
+  (void)madvise(at, bytes, MADV_DONTDUMP);
+  return mapping;
+}
+
+Error refused(int code, const char* what, const std::string& release) {
+  const std::string why = libbpf_said();
+  return explain(code, std::string("load the eBPF program ") + what + " into kernel " + release +
+                           (why.empty() ? "" : " (" + why + ")") +
+                           "; Crossbeat needs Linux 5.15 or newer with eBPF, XDP and clsact");
+}
+
+bpf_object_open_opts pinned_under(const std::string& folder) {
+  bpf_object_open_opts options;
+  std::memset(&options, 0, sizeof options);
+  options.sz = sizeof options;
+  options.pin_root_path = folder.c_str();
+  return options;
+}
+
+Result<Direct> load_direct(const KernelFacts& facts, const Mac& self, bool frags) {
+  forget_libbpf();
+  const auto options = pinned_under(facts.pin_directory);
+  Direct skeleton(direct_bpf__open_opts(&options));
+  if (!skeleton) {
+    return refused(errno, "cb_direct", facts.release);
+  }
+  std::memcpy(const_cast<unsigned char*>(&skeleton->rodata->cb_self_mac[0]), self.bytes.data(),
+              self.bytes.size());
+  if (frags) {
+    bpf_program__set_flags(skeleton->progs.cb_direct, BPF_F_XDP_HAS_FRAGS);
+  }
+  if (const int error = direct_bpf__load(skeleton.get()); error != 0) {
+    return refused(-error, "cb_direct", facts.release);
+  }
+  return skeleton;
+}
+
+template <class Smart, class Skeleton>
+Result<Smart> load(Skeleton* (*open)(const bpf_object_open_opts*), int (*load)(Skeleton*),
+                   const char* what, const KernelFacts& facts) {
+  forget_libbpf();
+  const auto options = pinned_under(facts.pin_directory);
+  Smart skeleton(open(&options));
+  if (!skeleton) {
+    return refused(errno, what, facts.release);
+  }
+  if (const int error = load(skeleton.get()); error != 0) {
+    return refused(-error, what, facts.release);
+  }
+  return skeleton;
+}
+
+}  // namespace
+
+const char* text_of(XdpMode mode) noexcept {
+  switch (mode) {
+    case XdpMode::Auto: return "auto";
+    case XdpMode::Native: return "native";
+    case XdpMode::Generic: return "generic";
+  }
+  return "?";
+}
+
+Kernel::Parts::~Parts() {
+  if (!opened) {
+    take_back();
+  }
+  if (changes != nullptr) {
+    ring_buffer__free(changes);
+  }
+  if (auto* bytes = keys.as<cb_keys>()) {
+    explicit_bzero(bytes, sizeof(cb_keys) * CB_PAIRINGS_MAX);
+  }
+}
+
+// Everything that can go wrong without having touched anything.
+Result<> Kernel::Parts::look_around(const KernelOptions& options) {
+  utsname name{};
+  uname(&name);
+  facts.release = name.release;
+  CB_TRY(found_service, find_interface(options.service_ifname, "service"));
+  service = std::move(found_service);
+  facts.service_ifindex = static_cast<uint32_t>(service.index);
+  xdp_mode_wanted = options.xdp_mode;
+  if (!options.direct_ifname.empty()) {
+    CB_TRY_DO(find_direct(options.direct_ifname));
+  }
+  CB_TRY(folder, make_pin_directory(options.root));
+  facts.pin_directory = std::move(folder);
+  return {};
+}
+
+Result<> Kernel::Parts::find_direct(const std::string& name) {
+  CB_TRY(found, find_interface(name, "direct"));
+  if (!found.ethernet) {
+    return fail(EINVAL, "use " + name + " as the direct link: it is no Ethernet interface");
+  }
+  direct = std::move(found);
+  facts.direct_ifindex = static_cast<uint32_t>(direct.index);
+  return {};
+}
+
+// Maps of an earlier monitor: taken over, unless another version made them.
+Result<> Kernel::Parts::check_kept_maps() {
+  CB_TRY(fd, open_pin(pin("cb_node")));
+  new_maps = !fd;
+  if (!fd) {
+    return {};
+  }
+  bpf_map_info info{};
+  uint32_t size = sizeof info;
+  const uint32_t zero = 0;
+  cb_node found{};
+  uint32_t version = 0;
+  if (bpf_obj_get_info_by_fd(fd.get(), &info, &size) == 0 && info.value_size == sizeof found &&
+      info.key_size == sizeof zero && bpf_map_lookup_elem(fd.get(), &zero, &found) == 0) {
+    version = found.maps_version;
+    facts.kept = version == CB_MAPS_VERSION;
+    if (facts.kept || version == 0) {
+      return {};
+    }
+  }
+  return fail(EPROTO, "take over the eBPF maps in " + facts.pin_directory + ": they have layout " +
+                          (version == 0 ? "unknown" : std::to_string(version)) +
+                          ", this version knows " + std::to_string(CB_MAPS_VERSION) +
+                          "; stop Crossbeat with the version that runs, then start this one (or "
+                          "restart the machine)");
+}
+
+Result<> Kernel::Parts::load_programs() {
+  CB_TRY(loaded_guard, (load<Guard>(guard_bpf__open_opts, guard_bpf__load, "cb_guard_in", facts)));
+  guard = std::move(loaded_guard);
+  CB_TRY(loaded_network,
+         (load<Network>(network_bpf__open_opts, network_bpf__load, "cb_network", facts)));
+  network = std::move(loaded_network);
+  CB_TRY(loaded_exit, (load<Exit>(exit_bpf__open_opts, exit_bpf__load, "cb_exit", facts)));
+  exit = std::move(loaded_exit);
+  return {};
+}
+
+Result<> Kernel::Parts::map_memory() {
+  const auto& maps = guard->maps;
+  CB_TRY(node_values, map_values<cb_node>(fd_of(maps.cb_node), 1));
+  CB_TRY(pair_values, map_values<cb_pair>(fd_of(maps.cb_pairs), CB_PAIRINGS_MAX));
+  CB_TRY(lease_values, map_values<cb_lease>(fd_of(maps.cb_leases), CB_PAIRINGS_MAX));
+  CB_TRY(path_values, map_values<cb_path>(fd_of(maps.cb_paths), kPaths));
+  CB_TRY(probe_values, map_values<cb_probes>(fd_of(maps.cb_probes), kPaths));
+  CB_TRY(key_values, locked_memory(sizeof(cb_keys) * CB_PAIRINGS_MAX));
+  node = std::move(node_values);
+  pairs = std::move(pair_values);
+  leases = std::move(lease_values);
+  paths = std::move(path_values);
+  probes = std::move(probe_values);
+  keys = std::move(key_values);
+
+  const auto on_change = [](void* to, void* data, size_t bytes) {
+    auto* self = static_cast<Parts*>(to);
+    if (bytes == sizeof(cb_change) && self->take != nullptr) {
+      self->take(self->take_to, *static_cast<const cb_change*>(data));
+    }
+    return 0;
+  };
+  changes = ring_buffer__new(fd_of(maps.cb_changes), on_change, this, nullptr);
+  if (changes == nullptr) {
+    return explain(errno, "read the ring of changes");
+  }
+
+  bpf_test_run_opts run;
+  std::memset(&run, 0, sizeof run);
+  run.sz = sizeof run;
+  if (bpf_prog_test_run_opts(fd_of(exit->progs.cb_self), &run) != 0) {
+    return explain(errno, "ask the kernel for the process id of this monitor");
+  }
+  facts.tgid = run.retval;
+  return {};
+}
+
+int Kernel::Parts::program_for(Filter filter) const {
+  switch (filter) {
+    case Filter::Network: return fd_of(network->progs.cb_network);
+    case Filter::GuardIn: return fd_of(guard->progs.cb_guard_in);
+    case Filter::GuardOut: return fd_of(guard->progs.cb_guard_out);
+  }
+  return -1;
+}
+
+Result<> Kernel::Parts::attach_all(const KernelOptions& options) {
+  // Filters that a change of configuration left behind: two guards would not agree.
+  for (const int elsewhere : interfaces_with_filters(service.index)) {
+    for (const Filter filter : kFilters) {
+      CB_TRY_DO(detach_filter(elsewhere, filter));
+    }
+    CB_TRY_DO(remove_empty_clsact(elsewhere));
+  }
+  // The guard first: there is no moment in which heartbeats win a lease that nobody enforces.
+  for (const Filter filter : {Filter::GuardOut, Filter::GuardIn, Filter::Network}) {
+    CB_TRY(is_new, attach_filter(service, filter, program_for(filter)));
+    if (is_new) {
+      new_filters.push_back(filter);
+    }
+  }
+  CB_TRY(exit_before, open_pin(pin(kExitLink)));
+  CB_TRY_DO(attach_exit_mark(fd_of(exit->progs.cb_exit), pin(kExitLink)));
+  new_exit = !exit_before;
+  return attach_direct(options.xdp_mode);
+}
+
+// Replaces the program of a link that is attached, or makes a link. Returns 0, or the errno with
+// which the driver or an old kernel refuses this way.
+Result<int> Kernel::Parts::try_direct(XdpLink& link, bool generic, bool frags) {
+  auto loaded = load_direct(facts, direct.mac, frags);
+  if (!loaded) {
+    if (frags) {
+      return loaded.error().code;  // kernels before 5.18 do not know the flag
+    }
+    return std::move(loaded).error();
+  }
+  const int program = fd_of((*loaded)->progs.cb_direct);
+  if (link.fd) {
+    if (bpf_link_update(link.fd.get(), program, nullptr) != 0) {
+      return errno;
+    }
+  } else {
+    bpf_link_create_opts options;
+    std::memset(&options, 0, sizeof options);
+    options.sz = sizeof options;
+    options.flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
+    Fd fresh(bpf_link_create(program, direct.index, BPF_XDP, &options));
+    if (!fresh) {
+      return errno;
+    }
+    CB_TRY_DO(replace_pin(fresh.get(), pin(kDirectLink)));
+    link.fd = std::move(fresh);
+    link.interface = direct.index;
+    new_direct = true;
+  }
+  direct_program = std::move(*loaded);
+  facts.xdp_mode = generic ? XdpMode::Generic : XdpMode::Native;
+  facts.xdp_frags = frags;
+  return 0;
+}
+
+Result<> Kernel::Parts::attach_direct(XdpMode mode) {
+  CB_TRY(link, open_xdp_link(pin(kDirectLink)));
+  if (link.fd && (direct.index == 0 || link.interface != direct.index)) {
+    CB_TRY_DO(close_xdp_link(link, pin(kDirectLink)));
+  }
+  if (direct.index == 0) {
+    return {};
+  }
+  CB_TRY(now, read_xdp(direct));
+  if (now.program != 0 && (!link.fd || now.program != link.program)) {
+    const ProgramName theirs = name_of_program(now.program);
+    return fail(
+        EBUSY,
+        "attach to the direct link " + direct.name + ": XDP program " + std::to_string(theirs.id) +
+            " (" + (theirs.name.empty() ? "no name" : theirs.name) +
+            ") of somebody else is on it and was left alone; remove it with `ip link set dev " +
+            direct.name + " xdp off`, or choose another interface for the cable");
+  }
+  if (link.fd) {
+    const bool fits = mode == XdpMode::Auto || (mode == XdpMode::Generic) == now.generic;
+    for (const bool frags : {false, true}) {
+      if (fits && !(frags && now.generic)) {
+        CB_TRY(refusal, try_direct(link, now.generic, frags));
+        if (refusal == 0) {
+          return {};
+        }
+      }
+    }
+    CB_TRY_DO(close_xdp_link(link, pin(kDirectLink)));
+  }
+  int error = 0;
+  if (mode != XdpMode::Generic) {
+    // Without frags first: a driver that takes it so gives every frame in one piece. A large MTU
+    // needs frags.
+    for (const bool frags : {false, true}) {
+      CB_TRY(refusal, try_direct(link, false, frags));
+      if (refusal == 0) {
+        return {};
+      }
+      error = refusal;
+    }
+  }
+  if (mode != XdpMode::Native) {
+    CB_TRY(refusal, try_direct(link, true, false));
+    if (refusal == 0) {
+      return {};
+    }
+    error = refusal;
+  }
+  return explain(
+      error,
+      std::string("attach XDP (") + text_of(mode) + ") to " + direct.name +
+          (mode == XdpMode::Native
+               ? "; its driver or its MTU does not allow native mode: set xdp_mode = \"auto\""
+               : "; choose another interface for the cable, or none"));
+}
+
+Result<> Kernel::Parts::detach_all() {
+  Result<> first;
+  const auto keep = [&first](Result<> result) {
+    if (!result && first) {
+      first = std::move(result);
+    }
+  };
+  auto link = open_xdp_link(pin(kDirectLink));
+  if (link) {
+    keep(close_xdp_link(*link, pin(kDirectLink)));
+  } else {
+    keep(std::move(link).error());
+  }
+  for (const Filter filter : kFilters) {
+    keep(detach_filter(service.index, filter));
+  }
+  keep(remove_empty_clsact(service.index));
+  keep(remove_pin(pin(kExitLink)));
+  for (const char* map : kMaps) {
+    keep(remove_pin(pin(map)));
+  }
+  rmdir(facts.pin_directory.c_str());  // ignored: what others put there stays
+  return first;
+}
+
+// The way out of a failed open(). Nothing here can be done about another failure, so none is
+// reported.
+void Kernel::Parts::take_back() {
+  if (new_direct) {
+    if (auto link = open_xdp_link(pin(kDirectLink))) {
+      (void)close_xdp_link(*link, pin(kDirectLink));
+    }
+  }
+  for (const Filter filter : new_filters) {
+    (void)detach_filter(service.index, filter);
+  }
+  if (!new_filters.empty()) {
+    (void)remove_empty_clsact(service.index);
+  }
+  if (new_exit) {
+    (void)remove_pin(pin(kExitLink));
+  }
+  if (new_maps) {
+    for (const char* map : kMaps) {
+      (void)remove_pin(pin(map));
+    }
+    rmdir(facts.pin_directory.c_str());
+  }
+}
+
+Result<Kernel> Kernel::open(const KernelOptions& options) {
+  listen_to_libbpf();
+  auto parts = std::make_unique<Parts>();
+  CB_TRY_DO(parts->look_around(options));
+  CB_TRY_DO(parts->check_kept_maps());
+  CB_TRY_DO(parts->load_programs());
+  CB_TRY_DO(parts->map_memory());
+  CB_TRY_DO(parts->attach_all(options));
+  parts->node.as<cb_node>()->maps_version = CB_MAPS_VERSION;
+  parts->opened = true;
+  return Kernel(std::move(parts));
+}
+
+Kernel::Kernel(std::unique_ptr<Parts> parts) noexcept : parts_(std::move(parts)) {}
+Kernel::Kernel(Kernel&&) noexcept = default;
+Kernel& Kernel::operator=(Kernel&&) noexcept = default;
+Kernel::~Kernel() = default;
+
+Result<int> Kernel::restore_filters() {
+  int restored = 0;
+  for (const Filter filter : kFilters) {
+    if (!has_filter(parts_->service.index, filter)) {
+      CB_TRY_DO(attach_filter(parts_->service, filter, parts_->program_for(filter)));
+      ++restored;
+    }
+  }
+  return restored;
+}
+
+// In parts of its own, so that the thread that uses the Kernel sees nothing half done.
+Result<Kernel::DirectAgain> Kernel::attach_direct_again() const {
+  auto fresh = std::make_shared<Parts>();
+  fresh->opened = true;  // it takes nothing back at its end: what it attached stays
+  fresh->facts = parts_->facts;
+  CB_TRY_DO(fresh->find_direct(parts_->direct.name));
+  CB_TRY_DO(fresh->attach_direct(parts_->xdp_mode_wanted));
+  DirectAgain again;
+  again.parts_ = std::move(fresh);
+  return again;
+}
+
+void Kernel::adopt(DirectAgain again) noexcept {
+  auto* fresh = static_cast<Parts*>(again.parts_.get());
+  if (fresh == nullptr) {
+    return;
+  }
+  std::swap(parts_->direct, fresh->direct);
+  std::swap(parts_->direct_program, fresh->direct_program);  // the old one goes with `again`
+  parts_->facts = fresh->facts;
+}
+
+Result<> Kernel::detach() { return parts_->detach_all(); }
+const KernelFacts& Kernel::facts() const noexcept { return parts_->facts; }
+
+}  // namespace cb::edge

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The volume of one instance as the ladders see it: promote, mount, unmount, demote, resync. A thin
+// adapter over a driver (drivers/volume/volume.h) that adds deadlines; without a volume everything
+// succeeds at once and is always in step.
+#pragma once
+
+#include <memory>
+
+#include "drivers/volume/volume.h"
+#include "loop/done.h"
+#include "loop/loop.h"
+
+namespace cb::edge {
+
+class VolumeEdge {
+ public:
+  // events: called in the loop's thread, in a later turn than any call here.
+  VolumeEdge(loop::Loop& loop, std::unique_ptr<volume::Volume> driver, volume::Events events);
+  ~VolumeEdge();
+
+  void promote(Instant deadline, loop::Done done);
+  void demote(Instant deadline, loop::Done done);
+  void mount(Instant deadline, loop::Done done);
+  void unmount(Instant deadline, loop::Done done);
+  void resync(Instant deadline, loop::Done done);  // 0: begun; the events tell the rest
+  void pause(Instant deadline, loop::Done done);
+  volume::Status status() const;
+
+ private:
+  loop::Loop& loop_;
+  std::unique_ptr<volume::Volume> driver_;
+  loop::Leash leash_;
+};
+
+}  // namespace cb::edge
