@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The hello: fields as tag, length, value, in the order of their tags. It is the one message that
+// other versions of the protocol must be able to read, so tags from kOptionalTag on may be unknown;
+// they are authenticated with the rest, since the key exchange covers the bytes as sent.
+#include <algorithm>
+
+#include "pairing/bytes.h"
+#include "pairing/message.h"
+
+namespace cb::pairing {
+namespace {
+
+enum Tag : std::uint8_t {
+  kTagProtocol = 1,  // lowest, highest
+  kTagRole = 2,
+  kTagFlags = 3,
+  kTagName = 4,
+  kTagVersion = 5,
+  kTagUdi = 6,
+  kTagHealthAddress = 7,
+  kTagTarget = 8,
+  kTagNetwork = 9,    // repeated: 16 bytes of address, length
+  kTagVirtual = 10,   // repeated
+  kTagSettings = 11,  // failover_wait in ms, instance number
+  kTagHeld = 12,      // optional: id, mark
+  kTagNonce = 13,
+};
+constexpr std::uint8_t kOptionalTag = 128;
+constexpr std::uint8_t kTagProduct = 128;  // the version of the product
+
+constexpr std::uint8_t kFlagDirect = 1;
+constexpr std::uint8_t kFlagFailover = 2;
+constexpr std::uint8_t kFlagFailback = 4;
+constexpr std::uint8_t kFlags = kFlagDirect | kFlagFailover | kFlagFailback;
+
+// What may stand in a terminal, a log and a configuration file without harm.
+bool is_plain_text(std::string_view text, std::size_t limit) {
+  return !text.empty() && text.size() <= limit && std::all_of(text.begin(), text.end(), [](char c) {
+    return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+  });
+}
+
+bool is_host(const config::Address& address) {
+  const auto& b = address.bytes;
+  if (address.is_v4()) {
+    return b[12] != 0 && b[12] < 224;  // not "this network", multicast or reserved
+  }
+  return b[0] != 0xff && std::any_of(b.begin(), b.end(), [](std::uint8_t x) { return x != 0; });
+}
+
+bool is_prefix(const config::Prefix& prefix) {
+  return prefix.length >= 1 && prefix.length <= (prefix.address.is_v4() ? 32 : 128) &&
+         is_host(prefix.address);
+}
+
+bool is_sound(const Hello& hello) {
+  const auto prefixes = [](const std::vector<config::Prefix>& list, std::size_t limit) {
+    return list.size() <= limit && std::all_of(list.begin(), list.end(), is_prefix);
+  };
+  return hello.protocol_min >= 1 && hello.protocol_min <= hello.protocol_max &&
+         is_plain_text(hello.name, kNameMax) && is_plain_text(hello.version, kVersionMax) &&
+         (hello.product_version.empty() || is_plain_text(hello.product_version, kVersionMax)) &&
+         is_plain_text(hello.udi, kUdiMax) && is_host(hello.hm_address) && is_host(hello.target) &&
+         !hello.networks.empty() && prefixes(hello.networks, kNetworksMax) &&
+         prefixes(hello.virtual_addresses, kVirtualMax) && hello.failover_wait >= Duration{} &&
+         hello.failover_wait.as_ms() <= kFailoverWaitMaxMs &&
+         hello.failover_wait == Duration::from_ms(hello.failover_wait.as_ms()) &&
+         (!hello.held || hello.held->id != 0);
+}
+
+class HelloWriter {
+ public:
+  void field(std::uint8_t tag, std::string_view value) {
+    out_.u8(tag);
+    out_.u16(static_cast<std::uint16_t>(value.size()));
+    out_.raw(value);
+  }
+  void prefixes(Tag tag, const std::vector<config::Prefix>& list) {
+    for (const config::Prefix& prefix : list) {
+      Writer value;
+      value.bytes(prefix.address.bytes);
+      value.u8(static_cast<std::uint8_t>(prefix.length));
+      field(tag, value.take());
+    }
+  }
+  void address(Tag tag, const config::Address& address) {
+    Writer value;
+    value.bytes(address.bytes);
+    field(tag, value.take());
+  }
+  std::string take() { return out_.take(); }
+
+ private:
+  Writer out_;
+};
+
+bool read_prefix(Reader& in, std::vector<config::Prefix>& list, std::size_t limit) {
+  config::Prefix prefix;
+  if (list.size() >= limit || !in.bytes(prefix.address.bytes)) {
+    return false;
+  }
+  const auto length = in.u8();
+  if (!length) {
+    return false;
+  }
+  prefix.length = *length;
+  list.push_back(prefix);
+  return true;
+}
+
+// False: the value does not have the form of its tag.
+bool read_field(std::uint8_t tag, Reader in, Hello& hello) {
+  bool fits = true;
+  switch (tag) {
+    case kTagProtocol:
+      hello.protocol_min = in.u8().value_or(0);
+      hello.protocol_max = in.u8().value_or(0);
+      break;
+    case kTagRole: {
+      const std::uint8_t role = in.u8().value_or(0xff);
+      fits = role <= static_cast<std::uint8_t>(core::Role::Secondary);
+      hello.role = static_cast<core::Role>(role);
+      break;
+    }
+    case kTagFlags: {
+      const std::uint8_t flags = in.u8().value_or(0xff);
+      fits = (flags & ~kFlags) == 0;
+      hello.direct = (flags & kFlagDirect) != 0;
+      hello.automatic_failover = (flags & kFlagFailover) != 0;
+      hello.automatic_failback = (flags & kFlagFailback) != 0;
+      break;
+    }
+    case kTagName: hello.name = std::string(in.rest()); break;
+    case kTagVersion: hello.version = std::string(in.rest()); break;
+    case kTagUdi: hello.udi = std::string(in.rest()); break;
+    case kTagHealthAddress: fits = in.bytes(hello.hm_address.bytes); break;
+    case kTagTarget: fits = in.bytes(hello.target.bytes); break;
+    case kTagNetwork: fits = read_prefix(in, hello.networks, kNetworksMax); break;
+    case kTagVirtual: fits = read_prefix(in, hello.virtual_addresses, kVirtualMax); break;
+    case kTagSettings: {
+      const auto wait_ms = in.u32();
+      const auto instance = in.u32();
+      fits = wait_ms && instance;
+      hello.failover_wait = Duration::from_ms(wait_ms.value_or(0));
+      hello.instance_number = instance.value_or(0);
+      break;
+    }
+    case kTagHeld: {
+      HeldPairing held;
+      held.id = in.u64().value_or(0);
+      fits = in.bytes(held.mark);
+      hello.held = held;
+      break;
+    }
+    case kTagNonce: fits = in.bytes(hello.nonce); break;
+    case kTagProduct:
+      hello.product_version = std::string(in.rest());
+      fits = !hello.product_version.empty();
+      break;
+    default: fits = tag >= kOptionalTag && (in.rest(), true);
+  }
+  return fits && in.at_end();
+}
+
+}  // namespace
+
+std::optional<std::string> encode_hello(const Hello& hello) {
+  if (!is_sound(hello)) {
+    return std::nullopt;
+  }
+  HelloWriter out;
+  const auto number = [](auto... bytes) {
+    Writer value;
+    (value.u8(bytes), ...);
+    return value.take();
+  };
+  const auto flag = [](bool on, std::uint8_t bit) {
+    return on ? bit : static_cast<std::uint8_t>(0);
+  };
+  out.field(kTagProtocol, number(hello.protocol_min, hello.protocol_max));
+  out.field(kTagRole, number(static_cast<std::uint8_t>(hello.role)));
+  out.field(kTagFlags,
+            number(static_cast<std::uint8_t>(flag(hello.direct, kFlagDirect) |
+                                             flag(hello.automatic_failover, kFlagFailover) |
+                                             flag(hello.automatic_failback, kFlagFailback))));
+  out.field(kTagName, hello.name);
+  out.field(kTagVersion, hello.version);
+  out.field(kTagUdi, hello.udi);
+  out.address(kTagHealthAddress, hello.hm_address);
+  out.address(kTagTarget, hello.target);
+  out.prefixes(kTagNetwork, hello.networks);
+  out.prefixes(kTagVirtual, hello.virtual_addresses);
+  Writer settings;
+  settings.u32(static_cast<std::uint32_t>(hello.failover_wait.as_ms()));
+  settings.u32(hello.instance_number);
+  out.field(kTagSettings, settings.take());
+  if (hello.held) {
+    Writer held;
+    held.u64(hello.held->id);
+    held.bytes(hello.held->mark);
+    out.field(kTagHeld, held.take());
+  }
+  Writer nonce;
+  nonce.bytes(hello.nonce);
+  out.field(kTagNonce, nonce.take());
+  if (!hello.product_version.empty()) {
+    out.field(kTagProduct, hello.product_version);
+  }
+  return out.take();
+}
+
+std::optional<Hello> decode_hello(std::string_view body) {
+  Reader in(body);
+  Hello hello;
+  std::uint32_t seen = 0;  // bit per tag below kOptionalTag
+  std::uint8_t last = 0;
+  while (!in.at_end()) {
+    const auto tag = in.u8();
+    const auto length = in.u16();
+    const auto value = length ? in.raw(*length) : std::nullopt;
+    const bool repeats = tag && (*tag == kTagNetwork || *tag == kTagVirtual);
+    if (!tag || !value || *tag < last || (*tag == last && !repeats) ||
+        !read_field(*tag, Reader(*value), hello)) {
+      return std::nullopt;
+    }
+    last = *tag;
+    if (*tag < kOptionalTag) {
+      seen |= 1u << *tag;
+    }
+  }
+  constexpr std::uint32_t kRequired = 1u << kTagProtocol | 1u << kTagRole | 1u << kTagFlags |
+                                      1u << kTagName | 1u << kTagVersion | 1u << kTagUdi |
+                                      1u << kTagHealthAddress | 1u << kTagTarget |
+                                      1u << kTagSettings | 1u << kTagNonce;
+  if ((seen & kRequired) != kRequired || !is_sound(hello)) {
+    return std::nullopt;
+  }
+  return hello;
+}
+
+}  // namespace cb::pairing
