@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The configuration, the monitor, and what the monitor says of the pair.
+#include <algorithm>
+
+#include "cli/doctor/check.h"
+#include "cli/terminal.h"
+#include "cli/view.h"
+
+namespace cb::cli::doctor {
+namespace {
+
+// Longer without an end, a synchronization wants a look.
+constexpr double kSynchronizationMs = 30 * 60 * 1000.0;
+
+// The pairings as the monitor tells them; a check that needs them notes their absence.
+std::optional<StatusView> seen(const Probe& probe, Report& report) {
+  if (!probe.asked().status) {
+    report.skipped("the monitor tells nothing");
+    return std::nullopt;
+  }
+  return view_of(*probe.asked().status);
+}
+
+std::string choice(const StatusView& view, const PairView& pair) {
+  return view.pairings.size() > 1 ? " --pairing " + pair.pairing : "";
+}
+
+void tell_synchronization(const PairView& pair, const std::string& pairing, Report& report) {
+  const std::string done = pair.progress_permille
+                               ? std::to_string(*pair.progress_permille / 10) + " %"
+                               : std::string("an unknown part");
+  const std::string since = age_text(pair.since_ms.value_or(0));
+  if (pair.since_ms.value_or(0) > kSynchronizationMs) {
+    report.warning(
+        "the synchronization with " + pair.peer_name + " is at " + done + " after " + since,
+        "see its reason in crossbeat status; on the secondary: systemctl restart "
+        "crossbeat. If it does not move: crossbeat unpair" +
+            pairing + ", and pair again");
+  } else {
+    report.note("the synchronization with " + pair.peer_name + " runs: " + done + " after " +
+                since);
+  }
+}
+
+}  // namespace
+
+void check_configuration(const Probe& probe, Report& report) {
+  const std::size_t before = report.size();
+  for (const config::Problem& problem : probe.configured().problems) {
+    if (problem.warning) {
+      report.warning(problem.text(), "change it, then: crossbeat config check");
+    } else {
+      report.problem(problem.text(),
+                     "run crossbeat setup, or mend the file; then: crossbeat config check");
+    }
+  }
+  if (report.size() == before) {
+    report.fine("crossbeat.toml and the pairings are in order");
+  }
+}
+
+void check_monitor(const Probe& probe, Report& report) {
+  const Asked& asked = probe.asked();
+  if (asked.status) {
+    report.fine("the health monitor runs and answers");
+  } else if (asked.running) {
+    report.problem("the health monitor does not answer: " + to_text(asked.error),
+                   "run this as root; if that is not it, look at systemctl status crossbeat, and "
+                   "restart it: systemctl restart crossbeat");
+  } else {
+    report.problem(
+        "the health monitor is not running, so nothing of this node is protected",
+        "start it: systemctl start crossbeat; if it ends again: journalctl -u crossbeat");
+  }
+}
+
+void check_start(const Probe& probe, Report& report) {
+  if (!probe.is_there("/etc/systemd/system")) {
+    report.skipped("there is no systemd here");
+  } else if (probe.is_there("/etc/systemd/system/multi-user.target.wants/crossbeat.service")) {
+    report.fine("the monitor starts with the machine");
+  } else {
+    report.warning("the monitor is not started with the machine", "systemctl enable crossbeat");
+  }
+}
+
+void check_pairing(const Probe& probe, Report& report) {
+  const auto view = seen(probe, report);
+  if (!view) {
+    return;
+  }
+  if (view->pairings.empty()) {
+    report.warning("this node is not paired: nobody stands by",
+                   "on the secondary: crossbeat pairing-code; on the primary: crossbeat pair "
+                   "ADDRESS");
+    return;
+  }
+  for (const PairView& pair : view->pairings) {
+    if (pair.state == "GRACEFUL_SHUTDOWN" || pair.sub_state == "peer-stopped") {
+      report.warning(pair.peer_name + " was stopped on purpose",
+                     "start it there: systemctl start crossbeat");
+    } else if (!pair.heartbeat_up) {
+      report.problem(
+          "nothing is heard of " + pair.peer_name + " (" + pair.peer_address + ")",
+          "look at that machine, its monitor (crossbeat doctor there) and the cables; if "
+          "it is gone for good: crossbeat unpair --force" +
+              choice(*view, pair) + ", then pair with its replacement");
+    } else if (pair.peer_monitor_stale) {
+      report.problem("the kernel of " + pair.peer_name + " answers, but its monitor does not run",
+                     "there: systemctl start crossbeat; if it ends again: journalctl -u crossbeat; "
+                     "if that machine is gone for good: crossbeat unpair --force" +
+                         choice(*view, pair));
+    } else {
+      report.fine("heartbeats of " + pair.peer_name + " arrive");
+    }
+    if (pair.stale) {
+      report.warning("this node's data may be old; it does not take over until it is in step",
+                     "let it come into step with " + pair.peer_name + ": crossbeat status");
+    }
+    if (pair.ledger_failed) {
+      report.problem("the ledger cannot be written: a takeover could not be remembered",
+                     "make room on the disk of /var/lib/crossbeat, or replace it");
+    }
+  }
+}
+
+void check_both_active(const Probe& probe, Report& report) {
+  const auto view = seen(probe, report);
+  if (!view) {
+    return;
+  }
+  bool fine = true;
+  for (const PairView& pair : view->pairings) {
+    const bool both = pair.serving && pair.heartbeat_up && is_in_command(pair.peer_state);
+    if (pair.sub_state == "conflict" || both) {
+      fine = false;
+      report.problem("both nodes serve " + pair.addresses_text(),
+                     "wait a second: the one with the older term yields by itself. If both go on, "
+                     "stop the secondary and start it again: systemctl restart crossbeat there");
+    }
+  }
+  if (fine) {
+    report.fine("no address is served twice, as far as this node sees");
+  }
+}
+
+void check_synchronization(const Probe& probe, Report& report) {
+  const auto view = seen(probe, report);
+  if (!view) {
+    return;
+  }
+  bool fine = true;
+  for (const PairView& pair : view->pairings) {
+    if (pair.sub_state != "synchronizing") {
+      continue;
+    }
+    fine = false;
+    tell_synchronization(pair, choice(*view, pair), report);
+  }
+  if (fine) {
+    report.fine("nothing is being synchronized");
+  }
+}
+
+void check_links(const Probe& probe, Report& report) {
+  const auto view = seen(probe, report);
+  if (!view) {
+    return;
+  }
+  bool any = false;
+  for (const PairView& pair : view->pairings) {
+    for (const LinkView& link : pair.links) {
+      any = true;
+      if (link.state == "answers") {
+        report.fine("the " + link.link + " link to " + pair.peer_name + " answers");
+      } else {
+        report.warning("the " + link.link + " link to " + pair.peer_name + " (" + link.interface +
+                           ") is " + link.state,
+                       link.link == "direct" ? "check the cable at both ends"
+                                             : "check the switch port and the cable at both ends");
+      }
+    }
+  }
+  if (!any) {
+    report.fine("there is no link to a peer that could fail");
+  }
+}
+
+void check_version(const Probe& probe, Report& report) {
+  const auto view = seen(probe, report);
+  if (!view) {
+    return;
+  }
+  bool fine = true;
+  for (const PairView& pair : view->pairings) {
+    if (!pair.peer_version.empty() && pair.peer_version != view->node.version) {
+      fine = false;
+      report.warning(pair.peer_name + " was paired with the version " + pair.peer_version +
+                         "; this node has " + view->node.version,
+                     "bring both nodes to the same version, the standby first");
+    }
+  }
+  if (fine) {
+    report.fine("both nodes have the same version");
+  }
+}
+
+void check_services(const Probe& probe, Report& report) {
+  const auto view = seen(probe, report);
+  if (!view) {
+    return;
+  }
+  bool fine = true;
+  for (const PairView* pair : view->instances()) {
+    if (!pair->services.is_array()) {
+      continue;
+    }
+    for (const Json& service : pair->services) {
+      const std::string state = text_at(service, "state");
+      const bool down =
+          pair->serving && state == "stopped" && text_at(service, "admin", "Enabled") == "Enabled";
+      if (state == "failed" || down) {
+        fine = false;
+        report.problem("the service " + text_at(service, "name", "?") + " is " + state + " " +
+                           text_at(service, "detail"),
+                       "look at its own log (journalctl -u with its unit), mend it, then: "
+                       "crossbeat restart");
+      }
+    }
+  }
+  if (fine) {
+    report.fine("no service has failed");
+  }
+}
+
+void check_automatic(const Probe& probe, Report& report) {
+  const auto view = seen(probe, report);
+  if (!view) {
+    return;
+  }
+  bool fine = true;
+  for (const PairView& pair : view->pairings) {
+    if (pair.automatic_off) {
+      fine = false;
+      report.warning(
+          "automatic moves were switched off after too many of them",
+          "find out why they happened (crossbeat events), then: crossbeat set --failover "
+          "automatic" +
+              choice(*view, pair));
+    }
+    if (pair.maintenance) {
+      fine = false;
+      report.note("maintenance is on: nothing moves by itself",
+                  "end it: crossbeat maintenance off");
+    }
+  }
+  if (fine) {
+    report.fine("nothing holds automatic moves back but the configuration");
+  }
+}
+
+void check_frames(const Probe& probe, Report& report) {
+  const auto view = seen(probe, report);
+  if (!view) {
+    return;
+  }
+  const Json& drops = at(at(*probe.asked().status, "node"), "drops");
+  const std::int64_t forged = whole_at(drops, "tag").value_or(0);
+  const std::int64_t unknown = whole_at(drops, "pairing").value_or(0);
+  const bool all_up = std::all_of(view->pairings.begin(), view->pairings.end(),
+                                  [](const PairView& pair) { return pair.heartbeat_up; });
+  if (forged > 0) {
+    report.warning(std::to_string(forged) +
+                       " heartbeats were dropped for their tag: somebody "
+                       "speaks with another key",
+                   "if the nodes were paired anew on one side only, pair them again; else find out "
+                   "who sends these frames (tcpdump on the link)");
+  } else if (unknown > 0 && !all_up) {
+    report.warning(std::to_string(unknown) +
+                       " heartbeats of a pairing that is not known here were "
+                       "dropped",
+                   "the other side may still hold an old pairing: crossbeat unpair --force there, "
+                   "then pair again");
+  } else {
+    // While a pairing is made, one side knows it a moment before the other.
+    report.fine("no heartbeat was dropped for its key");
+  }
+}
+
+void check_gateway(const Probe& probe, Report& report) {
+  const auto view = seen(probe, report);
+  if (!view) {
+    return;
+  }
+  if (view->node.gateway.empty()) {
+    report.warning("no gateway is configured: this node cannot tell whether it is cut off",
+                   "run crossbeat setup and name one; or configure a fence");
+  } else if (!view->node.gateway_answers) {
+    report.problem("the gateway " + view->node.gateway +
+                       " does not answer: this node would not "
+                       "take over",
+                   "check the gateway, and the network between; or name another with crossbeat "
+                   "setup");
+  } else {
+    report.fine("the gateway " + view->node.gateway + " answers");
+  }
+}
+
+}  // namespace cb::cli::doctor

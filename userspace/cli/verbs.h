@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One function per verb; each returns what crossbeat exits with.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "cli/context.h"
+#include "cli/move.h"
+
+namespace cb::cli {
+
+// status_verbs.cpp
+struct WatchOptions {
+  bool watch = false;
+  Duration interval = Duration::from_s(1);
+  std::int64_t count = 0;  // looks, then stop; 0: until interrupted
+};
+int status(const Context& context, const WatchOptions& watch);
+int gethainfo(const Context& context);
+int getserverinfo(const Context& context);
+
+// move_verbs.cpp
+int move(const Context& context, Move move);
+int maintenance(const Context& context, bool on, std::optional<Duration> length);
+
+// process_verbs.cpp
+int restart(const Context& context);
+int stop(const Context& context);
+
+// pair_verbs.cpp
+struct CodeSource {
+  std::string argument;  // --code; "-" for standard input
+  std::string file;      // --code-file; "-" for standard input
+};
+int pairing_code(const Context& context);
+int pair(const Context& context, const std::string& peer, const CodeSource& code);
+int unpair(const Context& context);
+
+// event_verbs.cpp
+struct EventsOptions {
+  std::int64_t limit = 20;
+  bool follow = false;
+  std::string since;  // "2h", or the beginning of an RFC 3339 time
+};
+int events(const Context& context, const EventsOptions& wanted);
+
+// small_verbs.cpp
+int vip(const Context& context, const std::string& action);
+int drill(const Context& context);
+int set(const Context& context, const std::string& failover, const std::string& failback);
+
+// vip_verbs.cpp
+struct VipByHand {
+  std::string action;   // "add", "remove", "show", "announce"
+  std::string address;  // not for show
+  std::string interface;
+  std::string label;  // add; empty: "<interface>:1"
+};
+int vip_by_hand(const Context& context, const VipByHand& wanted);
+
+// doctor_verbs.cpp. all: tell also what is fine.
+int examine(const Context& context, bool all);
+
+// setup_verbs.cpp
+struct SetupOptions {
+  std::string answers;                   // a file; empty: ask
+  std::string interfaces = "eth0,eth1";  // of the machine that the tree is for; with --root
+};
+int set_up(const Context& context, const SetupOptions& wanted);
+
+// config_verbs.cpp: these ask no monitor
+int config_check(const Context& context, const std::string& file);
+int config_show(const Context& context);
+
+}  // namespace cb::cli
