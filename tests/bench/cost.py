@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the monitor costs while nothing happens: processor time and memory, with each profile, one pairing.
+
+On a veth pair a frame is carried, answered and taken in within the sender's own call: the probe thread is charged for
+what two cards, two interrupts and the peer's kernel do in life. So the cable is the plainest one.
+"""
+
+import os
+from pathlib import Path
+
+import report
+from crossbeat_lab import Lab, LabError, boottime_ns, pause
+
+PROFILES = ["fast", "normal", "relaxed"]
+
+
+def processor_ns(pid):
+    """Time on a processor so far, by name of thread."""
+    times = {}
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        name = (thread / "comm").read_text(encoding="utf-8").strip()
+        times[name] = times.get(name, 0) + int((thread / "schedstat").read_text(encoding="utf-8").split()[0])
+    return times
+
+
+def percents(before, after, span):
+    return {name: 100 * (time - before.get(name, 0)) / span for name, time in after.items()}
+
+
+def resident_mb(pid):
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    raise LabError(f"process {pid} has no memory")
+
+
+def measure(profile, seconds):
+    lab = Lab(f"bench-{os.getpid()}")
+    try:
+        lab.up("--profile", profile, "--plain-cable")
+        lab.verb("pair")
+        lab.wait_protected()
+        pids = {node: lab.monitor_pid(node) for node in ("a", "b")}
+        before = {node: processor_ns(pid) for node, pid in pids.items()}
+        begin = boottime_ns()
+        pause(seconds)  # the span that is measured
+        span = boottime_ns() - begin
+        after = {node: processor_ns(pid) for node, pid in pids.items()}
+        return {
+            "cpu_percent": {node: percents(before[node], after[node], span) for node in pids},
+            "resident_mb": {node: resident_mb(pid) for node, pid in pids.items()},
+        }
+    finally:
+        lab.down()
+
+
+def run(setup):
+    seconds = setup.seconds(20, quick=3)
+    found = {profile: measure(profile, seconds) for profile in PROFILES}
+    rows = []
+    for profile, seen in found.items():
+        cpu = max(sum(threads.values()) for threads in seen["cpu_percent"].values())
+        memory = max(seen["resident_mb"].values())
+        if profile == "fast":
+            rows.append(report.at_most("fast: processor, the busier node", "% of a core", cpu, 3))
+            rows.append(report.at_most("fast: resident memory, peak", "MB", memory, 25))
+        else:
+            rows.append(report.row(f"{profile}: processor, the busier node", "% of a core", cpu))
+            rows.append(report.row(f"{profile}: resident memory, peak", "MB", memory))
+    busiest = max(found["fast"]["cpu_percent"].values(), key=lambda threads: sum(threads.values()))
+    parts = ", ".join(f"{name} {share:.2f} %" for name, share in sorted(busiest.items(), key=lambda item: -item[1])[:4])
+    notes = [
+        f"over {seconds:g} s each, one pairing, nothing failing; a plain veth pair as the cable",
+        f"fast, by thread: {parts}; on veth the sender is charged for the whole round trip",
+    ]
+    return rows, notes, found
