@@ -64,11 +64,12 @@ function(cb_add_drivers)
   endforeach()
 endfunction()
 
-# cb_program(crossbeat-x ROOM room [EXCEPTIONS] DESTINATION bin|sbin)
+# cb_program(crossbeat-x ROOM room [EXCEPTIONS] [STATIC] DESTINATION bin|sbin)
 #
-# The program from userspace/crossbeat_x.cpp, once that file and its room are there.
+# The program from userspace/crossbeat_x.cpp, once that file and its room are there. STATIC: it needs no shared
+# library of the machine that it is copied to (sanitizers have none that is static, so not with them).
 function(cb_program name)
-  cmake_parse_arguments(program "EXCEPTIONS" "ROOM;DESTINATION" "" ${ARGN})
+  cmake_parse_arguments(program "EXCEPTIONS;STATIC" "ROOM;DESTINATION" "" ${ARGN})
   string(REPLACE "-" "_" file "${name}")
   set(source "${CMAKE_SOURCE_DIR}/userspace/${file}.cpp")
   if(NOT EXISTS "${source}" OR NOT TARGET cb_${program_ROOM})
@@ -78,5 +79,8 @@ function(cb_program name)
   cb_compile_as_room(${name} "${program_EXCEPTIONS}")
   target_link_libraries(${name} PRIVATE cb_${program_ROOM})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+  if(program_STATIC AND NOT CB_SANITIZE AND NOT CB_FUZZ)
+    target_link_options(${name} PRIVATE -static-pie)
+  endif()
   install(TARGETS ${name} RUNTIME DESTINATION ${program_DESTINATION})
 endfunction()

@@ -70,6 +70,7 @@ check "it is installed" '[[ $(dpkg-query --admindir="$tree/var/lib/dpkg" -W -f="
 for file in usr/sbin/crossbeatd usr/bin/crossbeat usr/bin/gethainfo usr/bin/getserverinfo \
   usr/lib/systemd/system/crossbeat.service usr/share/man/man1/crossbeat.1 \
   usr/share/man/man5/crossbeat.toml.5 usr/share/man/man8/crossbeatd.8 \
+  usr/sbin/crossbeat-witness usr/lib/systemd/system/crossbeat-witness.service usr/share/man/man8/crossbeat-witness.8 \
   usr/share/bash-completion/completions/crossbeat usr/lib/crossbeat/bpf/direct.bpf.o \
   usr/lib/crossbeat/bpf/guard.bpf.o usr/lib/crossbeat/vip-add usr/share/doc/crossbeat/copyright \
   usr/share/doc/crossbeat/LICENSE usr/share/doc/crossbeat/LICENSE.GPL-2.0 \
@@ -83,7 +84,7 @@ check "the default configuration is a template: its role is asked for" \
   '! "$tree/usr/bin/crossbeat" --root "$tree" config check >"$scratch/out" 2>&1 && grep -q "role of this machine is missing" "$scratch/out"'
 check "the completion is bash" 'bash -n "$tree/usr/share/bash-completion/completions/crossbeat"'
 if command -v man >/dev/null; then
-  for page in man1/crossbeat.1 man5/crossbeat.toml.5 man8/crossbeatd.8; do
+  for page in man1/crossbeat.1 man5/crossbeat.toml.5 man8/crossbeatd.8 man8/crossbeat-witness.8; do
     check "man reads $page without a warning" \
       '[[ -z $(LC_ALL=C.UTF-8 MANROFFSEQ="" man --warnings -E UTF-8 -l "$tree/usr/share/man/$page" 2>&1 >/dev/null) ]]'
   done
@@ -91,10 +92,13 @@ fi
 # Beside systemd's own units, so that what ours names is found.
 mkdir -p "$scratch/verify/usr/sbin" "$scratch/verify/usr/lib/systemd"
 cp -r /usr/lib/systemd/system "$scratch/verify/usr/lib/systemd/system"
-cp "$tree/usr/lib/systemd/system/crossbeat.service" "$scratch/verify/usr/lib/systemd/system/"
-cp "$tree/usr/sbin/crossbeatd" "$scratch/verify/usr/sbin/"
+cp "$tree"/usr/lib/systemd/system/crossbeat{,-witness}.service "$scratch/verify/usr/lib/systemd/system/"
+cp "$tree"/usr/sbin/crossbeat{d,-witness} "$scratch/verify/usr/sbin/"
 check "the unit is right" \
   'systemd-analyze verify --man=no --root="$scratch/verify" crossbeat.service >"$scratch/out" 2>&1 && ! grep "crossbeat.service:" "$scratch/out" >&2'
+check "the witness's unit is right" \
+  'systemd-analyze verify --man=no --root="$scratch/verify" crossbeat-witness.service >"$scratch/out" 2>&1 && ! grep "crossbeat-witness.service:" "$scratch/out" >&2'
+check "the witness needs no library" '! ldd "$tree/usr/sbin/crossbeat-witness" 2>/dev/null | grep -q "=>"'
 exposure="$(systemd-analyze security --offline=true --no-pager \
   "$tree/usr/lib/systemd/system/crossbeat.service" 2>&1 | tail -n 1 || true)"
 check "systemd-analyze knows the unit's exposure" '[[ $exposure =~ [0-9]+\.[0-9] ]]'

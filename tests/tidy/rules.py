@@ -100,14 +100,15 @@ def core_decides_without_floating_point(tree):
 KNOWS = {
     "userspace/base": {"base"},
     "userspace/config": {"base", "core", "config", "bpf"},
+    "userspace/witness": {"base", "core", "witness"},
     "userspace/loop": {"base", "core", "loop", "bpf"},
-    "userspace/edge": {"base", "core", "config", "loop", "edge", "bpf", "drivers"},
+    "userspace/edge": {"base", "core", "witness", "config", "loop", "edge", "bpf", "drivers"},
     "userspace/transport": {"base", "core", "loop", "transport", "bpf", "drivers"},
     "userspace/replication": {"base", "core", "config", "loop", "transport", "replication", "bpf", "drivers"},
     "drivers": {"base", "core", "config", "loop", "drivers", "bpf"},
 }
 ROOMS = {
-    "base", "core", "config", "loop", "edge", "pairing", "agent", "cli", "transport", "replication", "console",
+    "base", "core", "witness", "config", "loop", "edge", "pairing", "agent", "cli", "transport", "replication", "console",
 }  # fmt: skip
 
 
