@@ -27,9 +27,9 @@ struct Facts {
   bool carrier = false;  // the interface is up and has carrier
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
-  std::uint64_t dropped_here = 0;    // by our own kernel, for want of room
-  std::uint64_t refused = 0;         // sends that the kernel refused
-  std::uint64_t foreign = 0;         // frames that were not for us, or malformed
+  std::uint64_t dropped_here = 0;  // by our own kernel, for want of room
+  std::uint64_t refused = 0;       // sends that the kernel refused
+  std::uint64_t foreign = 0;       // frames that were not for us, or malformed
 };
 
 struct Events {

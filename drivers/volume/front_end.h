@@ -32,8 +32,8 @@ struct Request {
 };
 
 struct FrontEndFacts {
-  std::string kind;    // "fuse", "ublk"
-  std::string device;  // "/dev/loop3"; empty while there is none
+  std::string kind;               // "fuse", "ublk"
+  std::string device;             // "/dev/loop3"; empty while there is none
   bool survives_restart = false;  // a new process takes over with requests in flight
   std::uint64_t reads = 0, writes = 0, flushes = 0, discards = 0;
   std::uint64_t resent = 0;  // requests that an earlier process left unanswered

@@ -75,6 +75,11 @@ TEST(Keys, OfCallsAreTheGoldenOnesAndDependOnWhoCalls) {
             "4379c261b8376a71930710b45711e5294b266587f9c8614b7e4c1cd5815b2e46");
 }
 
+TEST(Keys, OfReplicationIsTheGoldenOne) {
+  EXPECT_EQ(to_hex(replication_key(counting<32>()).view()),
+            "24067694ea5610f0fbd45ae3d5755ee47374eb71c907501399c256c60e0fe6e4");
+}
+
 TEST(Keys, TheMarkTellsKeysApart) {
   auto key = counting<32>();
   EXPECT_EQ(to_hex(key_mark(key)), "702d433b30b6390640a8aa7507d4d9cf");

@@ -15,6 +15,7 @@ constexpr Label kPairing = "cbpair01";
 constexpr Label kHeartbeat = "cbbeat01";
 constexpr Label kCall = "cbcall01";
 constexpr Label kMark = "cbmark01";
+constexpr Label kData = "cbdata01";
 
 template <std::size_t N>
 void derive(std::span<std::uint8_t, N> out, PairingKey master, const Label& label,
@@ -79,6 +80,12 @@ CallKeys call_keys(PairingKey key, core::Role caller) {
   derive(keys.request, key, kCall, first);
   derive(keys.answer, key, kCall, first + 1);
   return keys;
+}
+
+Secret<32> replication_key(PairingKey key) {
+  Secret<32> out;
+  derive(out, key, kData, 1);
+  return out;
 }
 
 KeyMark key_mark(PairingKey key) {

@@ -42,7 +42,7 @@ struct Calls {
 };
 
 struct PathFacts {
-  std::string link;    // as link::Facts::name
+  std::string link;  // as link::Facts::name
   bool answers = false;
   bool in_use = false;
   std::size_t packet_max = 0;  // as probed
@@ -55,11 +55,16 @@ struct Facts {
   std::string cipher;  // "AES-256-GCM", "ChaCha20-Poly1305"
   std::uint64_t session = 0;
   std::vector<PathFacts> paths;
-  std::uint64_t bytes_sent = 0;      // of messages, each once
+  std::uint64_t bytes_sent = 0;  // of messages, each once
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent_again = 0;
   std::uint64_t refused = 0;  // packets that failed authentication
   std::uint64_t replayed = 0;
+  std::uint64_t malformed = 0;
+  std::uint64_t foreign = 0;  // packets of no session that we know
+  std::uint64_t limited = 0;  // attempts to open a session that came too often
+  std::uint64_t dropped = 0;  // messages given without a session, or beyond room()
+  std::uint32_t phase = 0;    // how often the keys have changed in this session
 };
 
 // What carries messages. The transport is one; a test's pair of queues another.
@@ -67,10 +72,11 @@ class Carriage {
  public:
   virtual ~Carriage() = default;
   virtual void listen(Calls calls) = 0;  // once, before anything else
-  // How many bytes of this class are taken now; 0: wait for on_room.
+  // How many bytes of this class are taken now: none, or at least kMessageMax. 0: wait for on_room.
   virtual std::size_t room(Priority priority) const = 0;
-  // The parts are one message, copied before this returns. Never blocks. Without a session, or
-  // beyond room(): dropped and counted, which the layer above must bear anyhow.
+  // The parts are one message of at most kMessageMax, copied before this returns. Never blocks.
+  // Without a session, or beyond room(): dropped and counted, which the layer above must bear
+  // anyhow.
   virtual void send(Priority priority, std::span<const ConstBytes> parts) = 0;
   virtual Facts facts() const = 0;
 };
