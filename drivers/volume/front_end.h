@@ -15,6 +15,9 @@
 
 namespace cb::volume {
 
+inline constexpr std::uint32_t kRequestMax = 1024 * 1024;  // bytes of a Read or Write
+inline constexpr std::uint32_t kRequestAlign = 4096;       // of offsets, lengths and `data`
+
 struct Request {
   enum class Kind : std::uint8_t {
     Read,     // into `data`
@@ -25,8 +28,8 @@ struct Request {
   } kind = Kind::Read;
   bool fua = false;  // Write: a flush of its own comes with it
   std::uint64_t id = 0;
-  std::uint64_t offset = 0;  // bytes, a multiple of 512
-  std::uint64_t length = 0;  // bytes, a multiple of 512; at most request_max for Read and Write
+  std::uint64_t offset = 0;  // bytes, a multiple of kRequestAlign, as is length
+  std::uint64_t length = 0;  // within the device; at most kRequestMax for Read and Write
   // Valid and unchanged until the request is answered.
   std::span<std::byte> data;
 };
@@ -36,6 +39,7 @@ struct FrontEndFacts {
   std::string device;             // "/dev/loop3"; empty while there is none
   bool survives_restart = false;  // a new process takes over with requests in flight
   std::uint64_t reads = 0, writes = 0, flushes = 0, discards = 0;
+  bool lost = false;  // the kernel's side was ended by somebody else: every request fails there
   std::uint64_t resent = 0;  // requests that an earlier process left unanswered
 };
 
@@ -48,7 +52,7 @@ class FrontEnd {
                       loop::Done done) = 0;
   // The loop's thread; every request is answered once. error: 0 or errno.
   virtual void answer(std::uint64_t id, int error) = 0;
-  // Takes the device away: EBUSY while somebody has it open.
+  // Takes the device away: EBUSY while somebody has it open. `take` is served until the answer.
   virtual void detach(loop::Done done) = 0;
   virtual FrontEndFacts facts() const = 0;
 };

@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Stories about the front end of volumes: tests/front/run.py SERVER (needs root).
+
+CB_STORY=REGEX runs those whose title matches.
+"""
+
+import os
+import re
+import sys
+import time
+import traceback
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+import bed  # noqa: E402
+
+
+def main():
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    for needed in ("/dev/fuse", "/dev/loop-control"):
+        if not os.path.exists(needed):
+            print(f"skipped: this kernel has no {needed}")
+            return 77
+    bed.own_mounts()
+    import device_stories
+    import handover_stories
+    from story import Tell
+
+    tell = Tell("front")
+    wanted = re.compile(os.environ.get("CB_STORY", ""))
+    for title, play in device_stories.STORIES + handover_stories.STORIES:
+        if not wanted.search(title):
+            continue
+        began = time.monotonic()
+        print(f"# {title}", flush=True)
+        try:
+            play(tell, sys.argv[1])
+        except Exception:  # noqa: BLE001
+            tell.check(title, False, traceback.format_exc())
+        print(f"# {time.monotonic() - began:.1f} s", flush=True)
+    if os.environ.get("CB_REPORT"):
+        tell.write_report(os.environ["CB_REPORT"])
+    return 1 if tell.failed() or not tell.told else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
