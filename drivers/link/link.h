@@ -22,7 +22,7 @@ using ConstBytes = std::span<const std::uint8_t>;
 // For status, doctor and benchmarks.
 struct Facts {
   std::string name;      // "packet eth1", "udp 10.10.10.12"
-  std::string how;       // "superframes, TPACKET_V3 ring", "plain frames", "UDP"
+  std::string how;       // "superframes, segmented by the card", "plain frames: ...", "UDP, ..."
   std::size_t mtu = 0;   // of the interface, as it is now
   bool carrier = false;  // the interface is up and has carrier
   std::uint64_t sent = 0;
@@ -30,6 +30,7 @@ struct Facts {
   std::uint64_t dropped_here = 0;  // by our own kernel, for want of room
   std::uint64_t refused = 0;       // sends that the kernel refused
   std::uint64_t foreign = 0;       // frames that were not for us, or malformed
+  std::uint64_t incomplete = 0;    // packets that came in pieces, of which one never came
 };
 
 struct Events {
@@ -46,8 +47,9 @@ class Link {
   virtual ~Link() = default;
   virtual void listen(Events events) = 0;  // once, before anything is sent
 
-  // The largest packet that may be sent now. Follows the local MTU; whether the path carries as
-  // much is for the transport to find out.
+  // The largest packet that may be sent now: what fits the local MTU, or several dozen kilobytes
+  // where the link carries superframes. A packet that does not fill it is as welcome. Whether the
+  // path carries as much is for the transport to find out.
   virtual std::size_t packet_max() const = 0;
   // What is sent at once pays best in packets of one size, this many together.
   virtual std::size_t batch_best() const = 0;
