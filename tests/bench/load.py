@@ -41,9 +41,14 @@ def has_children(pid):
         return bool(children.read().split())
 
 
+@contextlib.contextmanager
 def cpu_hogs():
-    """Twice as many busy processes as processors."""
-    return stress("--cpu", 2 * (os.cpu_count() or 1))
+    """Twice as many busy processes as processors, each in a session of its own, as services are: the kernel shares
+    the processor among sessions first (autogroups), so all hogs of one session would weigh no more than one."""
+    with contextlib.ExitStack() as hogs:
+        for _ in range(2 * (os.cpu_count() or 1)):
+            hogs.enter_context(stress("--cpu", 1))
+        yield
 
 
 def memory_hogs():

@@ -69,8 +69,7 @@ TEST(Settings, TheGrantIsOverBeforeTheVerdictAndNeverAboveTheLongest) {
     const Duration grant = Duration::from_us(settings_for(node, nullptr).grant_us);
     EXPECT_GT(grant, node.heartbeat.direct.interval) << lines;
     EXPECT_LT(core::lease_closed_at(Instant{} + grant, grant) - Instant{},
-              detection_most(node.heartbeat.direct, node.heartbeat.burst_interval) +
-                  node.defend_wait + kLateProbe)
+              detection_most(node.heartbeat.direct, node.heartbeat.burst_interval) + kLateProbe)
         << lines;
     EXPECT_LE(grant, kLongestGrant) << lines;
   }

@@ -89,11 +89,10 @@ core::Settings settings_for(const Node& node, const Pair* pair) {
   settings.has_services = std::any_of(node.services.begin(), node.services.end(),
                                       [](const Service& service) { return service.enabled; });
   const LinkHeartbeat& fastest = node.heartbeat.direct;
-  // A takeover needs arbitration besides, which waits defend_wait for a defender: granting that
-  // much longer costs nothing, and covers the holder against late probes.
+  // Arbitration is asked with the first overdue probe, beside the rest of the proof, so it hides no
+  // wait for a longer grant: what covers the holder against late probes is paid for by the client.
   const Duration grant =
-      std::min(core::grant_for(detection_most(fastest, node.heartbeat.burst_interval)) +
-                   node.defend_wait + kLateProbe,
+      std::min(core::grant_for(detection_most(fastest, node.heartbeat.burst_interval)) + kLateProbe,
                kLongestGrant);
   settings.grant_us = static_cast<uint32_t>(grant.as_us());
   settings.failover_wait = pair != nullptr ? pair->failover_wait : node.failover_wait;
