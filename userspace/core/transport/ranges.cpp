@@ -72,6 +72,9 @@ void Ranges::add_roughly(Range range) {
 }
 
 void Ranges::remove(Range range) {
+  if (range.from >= range.to) {
+    return;
+  }
   std::size_t i = find(range.from);
   while (i < size_ && items_[i].from < range.to) {
     Range& item = items_[i];
@@ -103,15 +106,6 @@ bool Ranges::holds(Range range) const {
     }
   }
   return range.from == range.to;
-}
-
-bool Ranges::touches(Range range) const {
-  for (std::size_t i = find(range.from); i < size_ && items_[i].from < range.to; ++i) {
-    if (items_[i].to > range.from) {
-      return true;
-    }
-  }
-  return false;
 }
 
 }  // namespace cb::core::transport
