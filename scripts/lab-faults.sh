@@ -147,6 +147,7 @@ capture() {
   file=${file:-$home/$what.pcap}
   case ${1:-} in
     start)
+      : >"$home/capture-$what.log" # here: an earlier capture's "listening on" is not this one's
       setsid nsenter --net="$(netns_path "$place")" -- tcpdump -i "$interface" -n -U -w "$file" \
         &>"$home/capture-$what.log" </dev/null &
       echo $! >"$home/capture-$what.pid"

@@ -92,6 +92,7 @@ has_no_address() {
 # Somebody always asks, so that the judge at the switch sees at any time who answers. With exec, so that the
 # process ids are theirs and not those of shells around them.
 start_judge() {
+  : >"$judge_log" # here, not by the job in the background: an earlier judge's "ready" is not this one's
   (exec nsenter --net="/run/netns/cb-$LAB-switch" -- \
     "$CB_BUILD_DIR/tests/cb_arp_judge" "$vip" --moves 2 >"$judge_log" 2>&1) &
   judge=$!

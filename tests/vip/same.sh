@@ -89,6 +89,9 @@ expect "removed" "$(<"$scratch/ip/facts.removed")" "[]"
 # Announcements, as the other end hears them: who tells what of whom.
 hear() {
   local with=$1 count=$2 filter=$3 address=$4
+  # Emptied here, not by the background job, which may begin late: what the tcpdump before this one said must
+  # not be taken for "listening" of this one.
+  : >"$scratch/heard.err"
   ip netns exec dvip-b timeout 10 tcpdump -l -n -e -i eth0 -c "$count" "$filter" \
     >"$scratch/heard" 2>"$scratch/heard.err" &
   tcpdump_pid=$!
