@@ -21,6 +21,7 @@ cb_library(liburing liburing)
 cb_library(libsodium libsodium)
 cb_library(libsystemd libsystemd)
 cb_library(openssl openssl)
+cb_library(sqlite3 sqlite3)
 
 # Header only; found as files, so that Debian's own compiled variants cannot slip in.
 function(cb_header_library name header)

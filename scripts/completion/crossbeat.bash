@@ -11,7 +11,7 @@ _crossbeat_global="--help --version --root --json --no-color --timeout --pairing
 _crossbeat_options() {
   case "$1" in
     status) echo "--watch --interval --count" ;;
-    events) echo "--follow --since --limit" ;;
+    events) echo "--follow --since --until --limit" ;;
     vip) echo "--dry-run --force --label" ;;
     switchover | restart | stop) echo "--dry-run --no-wait" ;;
     failover | failback) echo "--dry-run --no-wait --force" ;;

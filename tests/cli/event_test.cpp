@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "edge/event_store.h"
 #include "tests/cli/fake_monitor.h"
 
 namespace cb::cli::test {
@@ -51,17 +52,49 @@ TEST(Events, FollowUntilTheMonitorEnds) {
   EXPECT_THAT(ran.out, HasSubstr(R"({"wall":"2026-01-31T17:02:03Z","description":"Active"})"));
 }
 
-TEST(Events, WithoutAMonitorComeFromTheFile) {
+TEST(Events, AnUnreadableLogAndATimeThatIsNoneAreSaid) {
   FakeMonitor monitor;
-  monitor.write("var/lib/crossbeat/events.jsonl",
-                "{\"wall\":\"2026-01-30T10:00:00Z\",\"description\":\"old\"}\n"
-                "{\"wall\":\"2026-01-31T10:00:00Z\",\"description\":\"a\"}\n"
-                "{\"wall\":\"2026-01-31T11:00:00Z\",\"description\":\"b\"}\n"
-                "{\"wall\":\"2026-01-31T12:00:00Z\",\"descr");
+  monitor.answers("events",
+                  {Json{{"ok", true}, {"events", Json::array()}, {"trouble", "it rots"}}});
+  monitor.listen();
+  EXPECT_THAT(run_cli(monitor.root(), {"events", "--until", "2026-01-31T17:00"}).err,
+              HasSubstr("it rots"));
+  EXPECT_EQ(monitor.requests()[0]["until"], "2026-01-31T17:00");
+  EXPECT_EQ(run_cli(monitor.root(), {"events", "--since", "lately"}).code, 2);
+  EXPECT_EQ(run_cli(monitor.root(), {"events", "--until", "2026-99-31"}).code, 2);
+}
+
+TEST(Events, WithoutAMonitorComeFromTheDatabase) {
+  FakeMonitor monitor;
+  {
+    auto store = edge::EventStore::open({.root = monitor.root()});
+    ASSERT_TRUE(store) << to_text(store.error());
+    std::vector<edge::EventEntry> entries(3);
+    const char* walls[] = {"2026-01-30T10:00:00Z", "2026-01-31T10:00:00Z", "2026-01-31T11:00:00Z"};
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      entries[i].wall = walls[i];
+      entries[i].description = std::string(1, "oab"[i]);
+      entries[i].origin = (*store)->origin();
+      entries[i].number = i + 1;
+    }
+    ASSERT_TRUE((*store)->write(entries));
+  }
   const Ran ran = run_cli(monitor.root(), {"events", "--since", "2026-01-31", "--limit", "1"});
   EXPECT_EQ(ran.code, 3);
-  EXPECT_EQ(ran.out, "2026-01-31T11:00:00Z  -          b\n");
+  EXPECT_EQ(ran.out, "2026-01-31T11:00:00.000000Z  -          b\n");
   EXPECT_THAT(ran.err, HasSubstr("not running"));
+  EXPECT_EQ(
+      run_cli(monitor.root(), {"events", "--until", "2026-01-30T23:59", "--json"}).out.find("old"),
+      std::string::npos);
+  EXPECT_THAT(run_cli(monitor.root(), {"events", "--until", "2026-01-30T23:59"}).out,
+              HasSubstr("o\n"));
+}
+
+TEST(Events, WithoutAMonitorAndWithoutADatabaseSaySo) {
+  FakeMonitor monitor;
+  const Ran ran = run_cli(monitor.root(), {"events"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("events.db"));
 }
 
 }  // namespace

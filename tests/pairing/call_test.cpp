@@ -37,12 +37,13 @@ struct CallRun {
 
   std::vector<std::string> seen;
   std::vector<std::uint64_t> removed;
+  std::vector<std::string> told;
   Refusal refusal = Refusal::None;
 
   CallOutcome go() {
     LocalIdentity& caller_node = primary_calls ? primary : secondary;
     LocalIdentity& listener_node = primary_calls ? secondary : primary;
-    CallerSession caller(caller_node.pairs[0], verb);
+    CallerSession caller(caller_node.pairs[0], verb, verb == Verb::Tell ? "news" : "");
     ListenerSession listener(listener_node, caller_node.hm_address);
     FrameReader at_listener;
     FrameReader at_caller;
@@ -64,6 +65,9 @@ struct CallRun {
           removed.push_back(listener.pairing());
         }
         move = listener.on_removed(answer);
+      } else if (move.next == Move::Next::Told) {
+        told.push_back(listener.told());
+        move = listener.on_told(answer);
       }
       to_listener = !to_listener;
     }
@@ -152,8 +156,29 @@ TEST(PeerInfo, TellsWhoThePeerIs) {
   EXPECT_EQ(back.info->virtual_addresses, run.primary.virtual_addresses);
 }
 
+TEST(Tell, HandsBytesOverWhoeverCalls) {
+  for (const bool primary_calls : {true, false}) {
+    CallRun run;
+    run.primary_calls = primary_calls;
+    run.verb = Verb::Tell;
+    const CallOutcome outcome = run.go();
+    EXPECT_FALSE(outcome.failure) << outcome.failure.what;
+    EXPECT_TRUE(outcome.peer_done);
+    EXPECT_EQ(run.told, std::vector<std::string>{"news"});
+  }
+}
+
+TEST(Tell, IsNotDoneWhenTheOtherDoesNotTakeIt) {
+  CallRun run;
+  run.verb = Verb::Tell;
+  run.answer = Refusal::NotNow;
+  const CallOutcome outcome = run.go();
+  EXPECT_FALSE(outcome.peer_done);
+  EXPECT_EQ(outcome.failure.refusal, Refusal::NotNow);
+}
+
 TEST(Calls, BentInAnyByteDoNothing) {
-  for (const Verb verb : {Verb::Unpair, Verb::PeerInfo}) {
+  for (const Verb verb : {Verb::Unpair, Verb::PeerInfo, Verb::Tell}) {
     CallRun straight;
     straight.verb = verb;
     ASSERT_FALSE(straight.go().failure);
@@ -173,7 +198,8 @@ TEST(Calls, BentInAnyByteDoNothing) {
         EXPECT_FALSE(outcome.info);
         EXPECT_TRUE(outcome.may_remove());
         // Only the reply may be lost after the deed.
-        EXPECT_EQ(run.removed.empty(), verb == Verb::PeerInfo || index < 3) << index << " " << at;
+        EXPECT_EQ(run.removed.empty(), verb != Verb::Unpair || index < 3) << index << " " << at;
+        EXPECT_EQ(run.told.empty(), verb != Verb::Tell || index < 3) << index << " " << at;
       }
     }
   }

@@ -154,8 +154,8 @@ TEST(Frames, OfAnotherProtocolAreRefusedAtTheFirstWrongByte) {
   EXPECT_FALSE(FrameReader().feed("XBPR\x02"));                      // version
   EXPECT_FALSE(FrameReader().feed(std::string("XBPR\x01\x00", 6)));  // kind
   EXPECT_FALSE(FrameReader().feed("XBPR\x01\x0c"));
-  EXPECT_FALSE(FrameReader().feed("XBPR\x01\x01\x08\x01"));                 // 2049 bytes
-  EXPECT_TRUE(FrameReader().feed(std::string("XBPR\x01\x01\x08\x00", 8)));  // 2048
+  EXPECT_FALSE(FrameReader().feed("XBPR\x01\x01\x40\x01"));                 // 16385 bytes
+  EXPECT_TRUE(FrameReader().feed(std::string("XBPR\x01\x01\x40\x00", 8)));  // 16384
 }
 
 TEST(Frames, HoldNeverMoreThanOneFrame) {
@@ -224,13 +224,21 @@ TEST(CallMessages, HoldOnlyForTheirPairingNoncesAndKey) {
   key.data()[0] = 1;
   Secret<32> other;
   const CallContext context{7, {1}, {2}};
-  const std::string request = encode_request(Verb::Unpair, context, key);
-  EXPECT_EQ(decode_request(request, context, key), Verb::Unpair);
+  const std::string request = encode_request({Verb::Unpair}, context, key);
+  EXPECT_EQ(decode_request(request, context, key), Request{Verb::Unpair});
   EXPECT_FALSE(decode_request(request, context, other));
   EXPECT_FALSE(decode_request(request, CallContext{8, {1}, {2}}, key));
   EXPECT_FALSE(decode_request(request, CallContext{7, {3}, {2}}, key));
   EXPECT_FALSE(decode_request(request, CallContext{7, {1}, {3}}, key));
-  EXPECT_FALSE(decode_request(encode_request(static_cast<Verb>(3), context, key), context, key));
+  EXPECT_FALSE(decode_request(encode_request({static_cast<Verb>(4)}, context, key), context, key));
+  // A Tell carries something, and nothing else does.
+  const Request told{Verb::Tell, std::string(kTellMax, 't')};
+  EXPECT_EQ(decode_request(encode_request(told, context, key), context, key), told);
+  EXPECT_LE(encode_request(told, context, key).size(), kBodyMax);
+  for (const Request& wrong : {Request{Verb::Tell, ""}, Request{Verb::Unpair, "x"},
+                               Request{Verb::Tell, std::string(kTellMax + 1, 't')}}) {
+    EXPECT_FALSE(decode_request(encode_request(wrong, context, key), context, key));
+  }
   EXPECT_FALSE(decode_reply(request, context, key));  // each kind has its own label
 
   const std::string reply = encode_reply({Verb::PeerInfo, Refusal::None, "hello"}, context, key);

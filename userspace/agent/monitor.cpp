@@ -210,8 +210,9 @@ Result<> Monitor::open_world() {
   std::copy_if(node.arbitration.begin(), node.arbitration.end(), std::back_inserter(voices),
                [](const std::string& kind) { return kind != "fence"; });
   world_.arbitration = std::make_unique<edge::ArbitrationEdge>(*world_.loop, std::move(voices));
-  CB_TRY(events, edge::EventLog::open(*world_.loop, *world_.slow,
-                                      {.root = options_.root.empty() ? "/" : options_.root}));
+  CB_TRY(events, edge::EventLog::open(
+                     *world_.loop, {.store = {.root = options_.root.empty() ? "/" : options_.root,
+                                              .days = node.product.events_days}}));
   world_.events = std::move(events);
   CB_TRY(prober, edge::Prober::start([l = world_.loop.get()] { l->wake(); }));
   world_.prober = std::move(prober);
@@ -320,6 +321,13 @@ Result<Unit*> Monitor::add_unit(std::optional<config::Pair> pair,
   UnitCallbacks callbacks;
   callbacks.changed = [this] { status_changed(); };
   callbacks.exited = [this] { world_.loop->wake(); };
+  if (pair) {
+    callbacks.heartbeats_up = [this, id = pair->id] {
+      if (event_exchange_) {
+        event_exchange_->peer_answers(id);
+      }
+    };
+  }
   CB_TRY(unit, Unit::open(world_, slot, std::move(pair), std::move(ledger), inherited,
                           std::move(callbacks)));
   units_.push_back(std::move(unit));
@@ -363,8 +371,13 @@ Result<> Monitor::open_faces() {
                     forget_pair(id, [answer = std::move(answer)](const Result<>& dropped) {
                       answer(dropped ? pairing::Refusal::None : pairing::Refusal::SaveFailed);
                     });
-                  }}));
+                  },
+              .on_told = [this](uint64_t id, const std::string& told,
+                                pairing::Answer answer) { take_told(id, told, answer); }}));
   pairing_server_ = std::move(server);
+  event_exchange_ =
+      std::make_unique<EventExchange>(*world_.loop, *world_.events, [this] { return identity(); });
+  event_exchange_->set_pairs(pairs_);
   CB_TRY(control,
          ControlServer::open(*world_.loop, options_.root + "/run/crossbeat/control.sock",
                              [this](const Json& request, const ControlServer::Client& client) {
@@ -379,6 +392,7 @@ Monitor::~Monitor() {
   unpair_call_.reset();
   pairing_client_.reset();
   pairing_server_.reset();
+  event_exchange_.reset();
   world_.prober.reset();  // no probe leaves any more: sockets and maps may go
   units_.clear();
 }

@@ -11,6 +11,7 @@
 
 #include "agent/agent.h"
 #include "agent/control.h"
+#include "agent/event_exchange.h"
 #include "agent/in_turn.h"
 #include "agent/pair_files.h"
 #include "agent/unit.h"
@@ -54,6 +55,8 @@ class Monitor {
   unsigned slot_for(uint64_t pairing, bool& found) const;
   void refresh_paths();
   pairing::LocalIdentity identity() const;
+  void take_told(uint64_t pairing, const std::string& told, const pairing::Answer& answer);
+  void pairs_changed();
 
   void take_turn();
   void beat(Instant now);
@@ -105,6 +108,7 @@ class Monitor {
   Fd lock_;
   std::vector<std::unique_ptr<Unit>> units_;
   edge::ProbePaths paths_{};
+  std::unique_ptr<EventExchange> event_exchange_;
   std::optional<pairing::PairingServer> pairing_server_;
   std::optional<pairing::PairingClient> pairing_client_;
   std::optional<pairing::Call> unpair_call_;

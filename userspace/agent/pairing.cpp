@@ -96,6 +96,22 @@ void Monitor::verb_pair(const Json& request, const ControlServer::Client& client
       pairing::PairingClient::start(*world_.loop, identity(), ask, std::move(callbacks)));
 }
 
+// Everybody who keeps a copy of the pairings.
+void Monitor::pairs_changed() {
+  pairing_server_->update(identity());
+  event_exchange_->set_pairs(pairs_);
+}
+
+void Monitor::take_told(uint64_t pairing, const std::string& told, const pairing::Answer& answer) {
+  const auto pair = std::find_if(pairs_.begin(), pairs_.end(),
+                                 [&](const config::Pair& p) { return p.id == pairing; });
+  if (pair == pairs_.end()) {
+    answer(pairing::Refusal::UnknownPairing);
+    return;
+  }
+  event_exchange_->take(*pair, told, answer);
+}
+
 void Monitor::take_pair(const config::Pair& pair, pairing::Answer answer) {
   const auto finish = [this, pair, answer = std::move(answer)](const Result<>& adopted) {
     if (!adopted) {
@@ -172,7 +188,7 @@ void Monitor::use_renewed_pair(const config::Pair& pair) {
       unit->instance().set_settings(config::settings_for(world_.node, &pair));
     }
   }
-  pairing_server_->update(identity());
+  pairs_changed();
 }
 
 Result<> Monitor::use_new_pair(const config::Pair& pair, std::unique_ptr<edge::Ledger> ledger) {
@@ -185,7 +201,7 @@ Result<> Monitor::use_new_pair(const config::Pair& pair, std::unique_ptr<edge::L
   }
   CB_TRY_DO(add_unit(pair, std::move(ledger), inherited, origin));
   pairs_.push_back(pair);
-  pairing_server_->update(identity());
+  pairs_changed();
   status_changed();
   return cb::Done{};
 }
@@ -241,7 +257,7 @@ Result<> Monitor::stop_using(const config::Pair& gone) {
   }
   add_event(gone.primary_hm.text(), "Configuration removed", "");
   log_notice("the pairing with %s is removed", gone.peer_name.c_str());
-  pairing_server_->update(identity());
+  pairs_changed();
   status_changed();
   return cb::Done{};
 }

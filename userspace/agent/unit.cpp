@@ -325,6 +325,9 @@ void Unit::report(const core::Action& action) {
   log_notice("%s: %s%s%s", name().c_str(), description.c_str(), remarks.empty() ? "" : ": ",
              remarks.c_str());
   add_event(description, remarks);
+  if (action.report == Report::HeartbeatsUp && callbacks_.heartbeats_up) {
+    callbacks_.heartbeats_up();
+  }
 }
 
 InstanceEdges Unit::edges() {

@@ -23,6 +23,7 @@ namespace cb::agent {
 struct UnitCallbacks {
   std::function<void()> changed;  // something an operator would see
   std::function<void()> exited;   // its graceful stop is complete
+  std::function<void()> heartbeats_up{};
 };
 
 class Unit {

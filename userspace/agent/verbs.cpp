@@ -254,18 +254,38 @@ void Monitor::verb_events(const Json& request, const ControlServer::Client& clie
   query.limit = static_cast<size_t>(std::clamp<int64_t>(number_in(request, "limit", 100), 0, 2000));
   query.pairing = text_in(request, "pairing");
   query.since_wall = text_in(request, "since");
-  Json reply = ok_reply();
-  reply["events"] = Json::array();
-  for (const edge::EventEntry& entry : world_.events->query(query)) {
-    reply["events"].push_back(parse_json(edge::to_json_line(entry)));
+  query.until_wall = text_in(request, "until");
+  for (const std::string& wall : {query.since_wall, query.until_wall}) {
+    if (!wall.empty() && !edge::parse_wall_us(wall)) {
+      client.send(error_reply("'" + wall + "' is not a time", "write it as 2026-01-31T17:00:00Z",
+                              kExitUsage));
+      return;
+    }
   }
-  client.send(reply);
-  if (flag_in(request, "follow")) {
-    const auto id = world_.events->follow([client](const edge::EventEntry& entry) {
-      client.send(parse_json(edge::to_json_line(entry)));
-    });
-    client.on_gone([this, id] { world_.events->unfollow(id); });
-  }
+  const bool follow = flag_in(request, "follow");
+  // The disk answers in a later turn. What happens until then is in the answer, what happens after
+  // it is followed: nothing is missed, nothing comes twice.
+  world_.events->query(
+      query, [this, query, client, follow](const std::vector<edge::EventEntry>& found,
+                                           const std::string& trouble) {
+        Json reply = ok_reply();
+        reply["events"] = Json::array();
+        for (const edge::EventEntry& entry : found) {
+          reply["events"].push_back(parse_json(edge::to_json_line(entry)));
+        }
+        if (!trouble.empty()) {
+          reply["trouble"] = trouble;
+        }
+        client.send(reply);
+        if (follow) {
+          const auto id = world_.events->follow([client, query](const edge::EventEntry& entry) {
+            if (edge::is_asked(entry, query)) {
+              client.send(parse_json(edge::to_json_line(entry)));
+            }
+          });
+          client.on_gone([this, id] { world_.events->unfollow(id); });
+        }
+      });
 }
 
 void Monitor::verb_watch(const ControlServer::Client& client) {

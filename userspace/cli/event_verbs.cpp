@@ -2,21 +2,20 @@
 #include <algorithm>
 #include <cerrno>
 #include <ostream>
+#include <tuple>
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/text.h"
 #include "cli/verbs.h"
 #include "config/duration.h"
+#include "edge/event_store.h"
 
 namespace cb::cli {
 namespace {
 
-constexpr std::size_t kLogBytesMax = 64u << 20;
-
 std::string event_line(const Json& event) {
   const std::string remarks = text_at(event, "remarks");
-  std::string by = text_at(event, "generated_by", "-");
+  std::string by = text_at(event, "generated_by");
+  by = by.empty() ? "-" : by;
   by.resize(std::max<std::size_t>(by.size(), 9), ' ');
   std::string line =
       text_at(event, "wall", "?") + "  " + by + "  " + text_at(event, "description", "?");
@@ -32,40 +31,32 @@ void show(const Context& context, const Json& event) {
                          << std::endl;
 }
 
-// "2h" -> that long ago, as the events write it. Anything else must look like a time.
-std::optional<std::string> since_wall(const std::string& text) {
-  if (text.empty()) {
+// "2h" -> that long ago, as the events write it. Anything else must be a time.
+std::optional<std::string> wall_of(const std::string& text) {
+  if (text.empty() || edge::parse_wall_us(text)) {
     return text;
   }
   if (const auto ago = config::parse_duration(text)) {
     return wall_text(ago->as_s());
   }
-  const bool is_time = text.size() >= 10 && text[4] == '-' && text[7] == '-' &&
-                       parse_number(text.substr(0, 4)).has_value();
-  return is_time ? std::optional(text) : std::nullopt;
+  return std::nullopt;
 }
 
 // The log itself, when nobody can be asked.
-int from_file(const Context& context, const EventsOptions& wanted, const std::string& since) {
-  const std::string path = context.options().root + "/var/lib/crossbeat/events.jsonl";
-  const auto text = read_all(path, kLogBytesMax);
-  if (!text) {
-    return context.report(fail(ECONNREFUSED, "read " + path));
+int from_disk(const Context& context, const edge::EventQuery& query) {
+  const auto store = edge::EventStore::open_to_read(context.options().root);
+  const auto found =
+      store ? (*store)->read(query) : Result<std::vector<edge::EventEntry>>(store.error());
+  if (!found) {
+    context.terminal().err << "crossbeat: " << to_text(found.error()) << "\n";
+    return context.report(fail(ECONNREFUSED, "ask the health monitor"));
   }
-  std::vector<Json> kept;
-  for (const std::string_view line : split(*text, '\n')) {
-    const auto event = parse_object(line);  // the last line may have been cut by a crash
-    if (event && text_at(*event, "wall") >= since &&
-        (context.options().pairing.empty() ||
-         text_at(*event, "pairing") == context.options().pairing)) {
-      kept.push_back(*event);
-    }
-  }
-  const auto limit = static_cast<std::size_t>(wanted.limit);
   context.terminal().err << "crossbeat: the health monitor is not running; these are the events "
                             "that it saved\n";
-  for (std::size_t i = kept.size() > limit ? kept.size() - limit : 0; i < kept.size(); ++i) {
-    show(context, kept[i]);
+  for (const edge::EventEntry& entry : *found) {
+    if (const auto event = parse_object(edge::to_json_line(entry))) {
+      show(context, *event);
+    }
   }
   return kNotRunning;
 }
@@ -73,23 +64,35 @@ int from_file(const Context& context, const EventsOptions& wanted, const std::st
 }  // namespace
 
 int events(const Context& context, const EventsOptions& wanted) {
-  const auto since = since_wall(wanted.since);
-  if (!since) {
-    return context.complain(kUsage, "'" + wanted.since + "' is neither a duration nor a time",
-                            "write --since 2h or --since 2026-01-31T17:00:00Z");
+  const auto since = wall_of(wanted.since);
+  const auto until = wall_of(wanted.until);
+  for (const auto& [option, text, wall] :
+       {std::tie("--since", wanted.since, since), std::tie("--until", wanted.until, until)}) {
+    if (!wall) {
+      return context.complain(
+          kUsage, "'" + text + "' is neither a duration nor a time",
+          std::string("write ") + option + " 2h or " + option + " 2026-01-31T17:00:00Z");
+    }
   }
   Json request = context.request("events");
   request["limit"] = wanted.limit;
   if (!since->empty()) {
     request["since"] = *since;
   }
+  if (!until->empty()) {
+    request["until"] = *until;
+  }
   if (wanted.follow) {
     request["follow"] = true;
   }
   auto client = context.connect();
   if (!client) {
-    return means_not_running(client.error()) ? from_file(context, wanted, *since)
-                                             : context.report(client.error());
+    return means_not_running(client.error())
+               ? from_disk(context, {.limit = static_cast<std::size_t>(wanted.limit),
+                                     .pairing = context.options().pairing,
+                                     .since_wall = *since,
+                                     .until_wall = *until})
+               : context.report(client.error());
   }
   auto line = client->ask(request, context.answer_deadline());
   if (!line) {
@@ -97,6 +100,9 @@ int events(const Context& context, const EventsOptions& wanted) {
   }
   if (!is_ok(*line)) {
     return context.refused(*line);
+  }
+  if (const std::string trouble = text_at(*line, "trouble"); !trouble.empty()) {
+    context.terminal().err << "crossbeat: the event log cannot be read whole: " << trouble << "\n";
   }
   if (const Json& list = at(*line, "events"); list.is_array()) {
     for (const Json& event : list) {

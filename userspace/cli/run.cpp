@@ -161,6 +161,8 @@ class CommandLine {
     events_verb->add_flag("--follow,-f", events_.follow, "Go on showing what happens");
     events_verb->add_option("--since", events_.since, "From then on: 2h, or 2026-01-31T17:00:00Z")
         ->type_name("TIME");
+    events_verb->add_option("--until", events_.until, "Up to then: 10min (ago), or a time")
+        ->type_name("TIME");
     events_verb->add_option("--limit,-n", events_.limit, "The newest so many")
         ->type_name("N")
         ->check(CLI::Range(std::int64_t{0}, std::int64_t{2000}))

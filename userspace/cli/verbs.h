@@ -44,6 +44,7 @@ struct EventsOptions {
   std::int64_t limit = 20;
   bool follow = false;
   std::string since;  // "2h", or the beginning of an RFC 3339 time
+  std::string until;
 };
 int events(const Context& context, const EventsOptions& wanted);
 

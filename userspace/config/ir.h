@@ -76,7 +76,7 @@ struct Product {     // [product]: the maker's names, never constants of ours
   std::string udi_product;  // AIR-MSE-VA-K9; default CROSSBEAT
   std::string udi_version;  // default V01
   std::string udi_serial;   // default: <hostname>_<machine id as uuid>
-  // What getserverinfo prints about the product; Crossbeat itself acts on none of it.
+  // What getserverinfo prints about the product; Crossbeat itself acts on events_days alone.
   std::string short_name = "MSE";  // "Retrieving MSE Services status."
   std::string https = "null";
   int legacy_port = 8001;

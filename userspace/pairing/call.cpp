@@ -26,10 +26,10 @@ PeerInfo info_of(const Hello& hello) {
 
 // ---- the caller
 
-CallerSession::CallerSession(const config::Pair& pair, Verb verb)
+CallerSession::CallerSession(const config::Pair& pair, Verb verb, std::string told)
     : peer_(pair.self_role == core::Role::Primary ? pair.secondary_hm : pair.primary_hm),
       peer_role_(opposite(pair.self_role)),
-      verb_(verb),
+      request_{verb, std::move(told)},
       keys_(call_keys(pair.key, pair.self_role)) {
   context_.pairing = pair.id;
   randombytes_buf(context_.caller.data(), context_.caller.size());
@@ -43,7 +43,7 @@ Move CallerSession::begin() {
 Move CallerSession::fail_with(Refusal refusal, std::string_view detail) {
   state_ = State::Ended;
   outcome_.failure = failure_of(refusal, peer_.text(), detail);
-  if (verb_ == Verb::Unpair) {
+  if (request_.verb == Verb::Unpair) {
     if (refusal == Refusal::UnknownPairing) {
       outcome_.peer_done = true;
       outcome_.note = peer_.text() + " did not know this pairing";
@@ -72,7 +72,7 @@ Move CallerSession::on_frame(const Frame& frame) {
     }
     context_.listener = *nonce;
     state_ = State::Reply;
-    return {frame_bytes(Kind::Request, encode_request(verb_, context_, keys_.request)),
+    return {frame_bytes(Kind::Request, encode_request(request_, context_, keys_.request)),
             Move::Next::Read};
   }
   if (state_ == State::Reply && frame.kind == Kind::Reply) {
@@ -83,13 +83,13 @@ Move CallerSession::on_frame(const Frame& frame) {
 
 Move CallerSession::on_reply(std::string_view body) {
   const auto reply = decode_reply(body, context_, keys_.answer);
-  if (!reply || reply->verb != verb_) {
+  if (!reply || reply->verb != request_.verb) {
     return fail_with(Refusal::BadMac);
   }
   if (reply->refusal != Refusal::None) {
     return fail_with(reply->refusal);
   }
-  if (verb_ == Verb::PeerInfo) {
+  if (request_.verb == Verb::PeerInfo) {
     const auto hello = decode_hello(reply->hello);
     if (!hello || hello->role != peer_role_) {
       return fail_with(Refusal::Malformed);
@@ -151,16 +151,21 @@ Move ListenerSession::on_ask(std::string_view body) {
 }
 
 Move ListenerSession::on_request(std::string_view body) {
-  const auto verb = decode_request(body, context_, keys_->request);
-  if (!verb) {
+  auto request = decode_request(body, context_, keys_->request);
+  if (!request) {
     return refuse(Refusal::BadMac);
   }
-  if (*verb == Verb::Unpair) {
-    state_ = State::Removing;
-    return {{}, Move::Next::Remove};
+  switch (request->verb) {
+    case Verb::Unpair: state_ = State::Removing; return {{}, Move::Next::Remove};
+    case Verb::Tell:
+      state_ = State::Telling;
+      told_ = std::move(request->told);
+      return {{}, Move::Next::Told};
+    case Verb::PeerInfo: break;
   }
   const auto hello = encode_hello(make_hello(self_, source_));
-  return hello ? reply({*verb, Refusal::None, *hello}) : reply({*verb, Refusal::NotNow, {}});
+  return hello ? reply({Verb::PeerInfo, Refusal::None, *hello})
+               : reply({Verb::PeerInfo, Refusal::NotNow, {}});
 }
 
 Move ListenerSession::on_removed(Refusal refusal) {
@@ -168,6 +173,13 @@ Move ListenerSession::on_removed(Refusal refusal) {
     return {{}, Move::Next::End};
   }
   return reply({Verb::Unpair, refusal, {}});
+}
+
+Move ListenerSession::on_told(Refusal refusal) {
+  if (state_ != State::Telling) {
+    return {{}, Move::Next::End};
+  }
+  return reply({Verb::Tell, refusal, {}});
 }
 
 Move ListenerSession::on_lost(Refusal how) {

@@ -16,7 +16,8 @@ namespace cb::pairing {
 
 class CallerSession {
  public:
-  CallerSession(const config::Pair& pair, Verb verb);
+  // told: what a Tell hands over.
+  CallerSession(const config::Pair& pair, Verb verb, std::string told = {});
 
   Move begin();
   Move on_frame(const Frame& frame);
@@ -30,7 +31,7 @@ class CallerSession {
   enum class State : std::uint8_t { Challenge, Reply, Ended };
   config::Address peer_;
   core::Role peer_role_;
-  Verb verb_;
+  Request request_;
   CallKeys keys_;
   CallContext context_;
   State state_ = State::Challenge;
@@ -44,6 +45,9 @@ class ListenerSession {
 
   Move on_frame(const Frame& frame);  // Next::Remove: have pairing() removed, then on_removed()
   Move on_removed(Refusal refusal);
+  // After Next::Told: the owner has taken told(), or why not.
+  Move on_told(Refusal refusal);
+  const std::string& told() const { return told_; }
   Move on_lost(Refusal how);
   std::uint64_t pairing() const { return context_.pairing; }
   Refusal refusal() const { return refusal_; }
@@ -54,13 +58,14 @@ class ListenerSession {
   Move refuse(Refusal refusal);
   Move reply(const Reply& reply);
 
-  enum class State : std::uint8_t { Ask, Request, Removing, Ended };
+  enum class State : std::uint8_t { Ask, Request, Removing, Telling, Ended };
   const LocalIdentity& self_;
   config::Address source_;
   State state_ = State::Ask;
   std::optional<CallKeys> keys_;
   CallContext context_;
   Refusal refusal_ = Refusal::None;
+  std::string told_;
 };
 
 }  // namespace cb::pairing

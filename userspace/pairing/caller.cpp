@@ -7,8 +7,8 @@
 namespace cb::pairing {
 
 struct Call::Inner : std::enable_shared_from_this<Call::Inner> {
-  Inner(loop::Loop& l, const config::Pair& pair, Verb verb, DoneCallback d)
-      : loop(l), session(pair, verb), done(std::move(d)) {}
+  Inner(loop::Loop& l, const config::Pair& pair, Request request, DoneCallback d)
+      : loop(l), session(pair, request.verb, std::move(request.told)), done(std::move(d)) {}
 
   void begin(const LocalIdentity& identity, const config::Address& peer, std::uint16_t port);
   void act(const Move& move);
@@ -69,12 +69,11 @@ Call& Call::operator=(Call&&) noexcept = default;
 Call::~Call() = default;
 
 Call Call::start(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
-                 std::uint16_t port, bool unpair, DoneCallback done) {
+                 std::uint16_t port, Request request, DoneCallback done) {
   CB_CHECK(done);
   const auto ready = crypto_ready();
   CB_CHECK_MSG(ready.has_value(), "libsodium was ready when the monitor started");
-  auto inner =
-      std::make_shared<Inner>(loop, pair, unpair ? Verb::Unpair : Verb::PeerInfo, std::move(done));
+  auto inner = std::make_shared<Inner>(loop, pair, std::move(request), std::move(done));
   const bool primary = pair.self_role == core::Role::Primary;
   inner->begin(identity, primary ? pair.secondary_hm : pair.primary_hm,
                port != 0 ? port : identity.port);
@@ -83,12 +82,18 @@ Call Call::start(loop::Loop& loop, const LocalIdentity& identity, const config::
 
 Call Call::unpair(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
                   std::uint16_t port, DoneCallback done) {
-  return start(loop, identity, pair, port, true, std::move(done));
+  return start(loop, identity, pair, port, {Verb::Unpair}, std::move(done));
 }
 
 Call Call::peer_info(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
                      std::uint16_t port, DoneCallback done) {
-  return start(loop, identity, pair, port, false, std::move(done));
+  return start(loop, identity, pair, port, {Verb::PeerInfo}, std::move(done));
+}
+
+Call Call::tell(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
+                std::uint16_t port, std::string told, DoneCallback done) {
+  CB_CHECK(!told.empty() && told.size() <= kTellMax);
+  return start(loop, identity, pair, port, {Verb::Tell, std::move(told)}, std::move(done));
 }
 
 bool Call::running() const { return inner_ && inner_->done != nullptr; }

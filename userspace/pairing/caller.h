@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Calls between paired nodes, authenticated with the pairing key: unpair and peer info. Either node
-// may call.
+// Calls between paired nodes, authenticated with the pairing key: unpair, peer info, and tell,
+// which hands over bytes. Either node may call.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 
 #include "config/ir.h"
 #include "pairing/identity.h"
+#include "pairing/message.h"
 #include "pairing/refusal.h"
 
 namespace cb::loop {
@@ -60,6 +61,9 @@ class Call {
                      std::uint16_t port, DoneCallback done);
   static Call peer_info(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
                         std::uint16_t port, DoneCallback done);
+  // told: at most kTellMax bytes (message.h), for the on_told of the peer's server.
+  static Call tell(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
+                   std::uint16_t port, std::string told, DoneCallback done);
   Call(Call&&) noexcept;
   Call& operator=(Call&&) noexcept;
   Call(const Call&) = delete;
@@ -71,7 +75,7 @@ class Call {
  private:
   struct Inner;
   static Call start(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
-                    std::uint16_t port, bool unpair, DoneCallback done);
+                    std::uint16_t port, Request request, DoneCallback done);
   explicit Call(std::shared_ptr<Inner> inner);
   std::shared_ptr<Inner> inner_;
 };

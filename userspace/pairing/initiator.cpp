@@ -153,6 +153,7 @@ void PairingClient::Inner::act(const Move& move) {
       connection->expect_nothing();
       save();
       break;
+    case Move::Next::Told:  // only of a listener
     case Move::Next::Remove: CB_CHECK_MSG(false, "a primary's session asks for no removal"); break;
     case Move::Next::End: connection->finish(move.send); break;
   }

@@ -186,22 +186,27 @@ std::optional<Ask> decode_ask(std::string_view body) {
 std::string encode_challenge(const Nonce& nonce) { return as_text(nonce); }
 std::optional<Nonce> decode_challenge(std::string_view body) { return exactly<16>(body); }
 
-std::string encode_request(Verb verb, const CallContext& context, const Secret<32>& key) {
-  const std::string message(1, static_cast<char>(verb));
+std::string encode_request(const Request& request, const CallContext& context,
+                           const Secret<32>& key) {
+  const std::string message = static_cast<char>(request.verb) + request.told;
   return message + as_text(mac_over(kRequestLabel, call_context(context) + message, key));
 }
 
-std::optional<Verb> decode_request(std::string_view body, const CallContext& context,
-                                   const Secret<32>& key) {
+std::optional<Request> decode_request(std::string_view body, const CallContext& context,
+                                      const Secret<32>& key) {
   const auto message = authentic(kRequestLabel, call_context(context), body, key);
-  if (!message || message->size() != 1) {
+  if (!message || message->empty()) {
     return std::nullopt;
   }
-  const auto verb = static_cast<Verb>((*message)[0]);
-  if (verb != Verb::Unpair && verb != Verb::PeerInfo) {
-    return std::nullopt;
+  const Request request{static_cast<Verb>((*message)[0]), std::string(message->substr(1))};
+  switch (request.verb) {
+    case Verb::Unpair:
+    case Verb::PeerInfo: return request.told.empty() ? std::optional(request) : std::nullopt;
+    case Verb::Tell:
+      return request.told.empty() || request.told.size() > kTellMax ? std::nullopt
+                                                                    : std::optional(request);
   }
-  return verb;
+  return std::nullopt;
 }
 
 std::string encode_reply(const Reply& reply, const CallContext& context, const Secret<32>& key) {
@@ -223,7 +228,7 @@ std::optional<Reply> decode_reply(std::string_view body, const CallContext& cont
   Reader in(*message);
   const auto verb = in.u8();
   const auto refusal = in.u8();
-  if (!verb || !refusal || *verb == 0 || *verb > static_cast<std::uint8_t>(Verb::PeerInfo)) {
+  if (!verb || !refusal || *verb == 0 || *verb > static_cast<std::uint8_t>(Verb::Tell)) {
     return std::nullopt;
   }
   Reply reply;

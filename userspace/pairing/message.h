@@ -26,9 +26,10 @@
 namespace cb::pairing {
 
 inline constexpr std::size_t kHeaderBytes = 8;
-inline constexpr std::size_t kBodyMax = 2048;
-inline constexpr std::uint8_t kFrameVersion = 1;  // of the frame; never changes without need
-inline constexpr std::uint8_t kProtocolMin = 1;   // what this software speaks
+inline constexpr std::size_t kBodyMax = 16384;
+inline constexpr std::size_t kTellMax = kBodyMax - 64;  // what a Tell may carry
+inline constexpr std::uint8_t kFrameVersion = 1;        // of the frame; never changes without need
+inline constexpr std::uint8_t kProtocolMin = 1;         // what this software speaks
 inline constexpr std::uint8_t kProtocolMax = 1;
 inline constexpr std::size_t kNameMax = 64;
 inline constexpr std::size_t kVersionMax = 32;
@@ -129,15 +130,25 @@ std::optional<Ask> decode_ask(std::string_view body);
 std::string encode_challenge(const Nonce& nonce);
 std::optional<Nonce> decode_challenge(std::string_view body);
 
-enum class Verb : std::uint8_t { Unpair = 1, PeerInfo = 2 };
+enum class Verb : std::uint8_t {
+  Unpair = 1,
+  PeerInfo = 2,
+  Tell = 3,  // the caller hands over bytes that mean something to the called node's owner
+};
 struct CallContext {  // what every MAC of a call covers besides the message
   std::uint64_t pairing = 0;
   Nonce caller{};
   Nonce listener{};
 };
-std::string encode_request(Verb verb, const CallContext& context, const Secret<32>& key);
-std::optional<Verb> decode_request(std::string_view body, const CallContext& context,
-                                   const Secret<32>& key);
+struct Request {
+  Verb verb = Verb::PeerInfo;
+  std::string told{};  // Tell: at least one byte, at most kTellMax; else empty
+  bool operator==(const Request&) const = default;
+};
+std::string encode_request(const Request& request, const CallContext& context,
+                           const Secret<32>& key);
+std::optional<Request> decode_request(std::string_view body, const CallContext& context,
+                                      const Secret<32>& key);
 struct Reply {
   Verb verb = Verb::PeerInfo;
   Refusal refusal = Refusal::None;

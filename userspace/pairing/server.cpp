@@ -15,16 +15,35 @@
 namespace cb::pairing {
 namespace {
 
-constexpr std::size_t kConnectionsMax = 8;
+constexpr std::size_t kConnectionsMax = 8;  // of those who are not paired
+constexpr std::size_t kPairedMax = 3;       // of each who is
 // Connections that may begin: a store of tokens that refills. An honest pairing needs one.
 constexpr int kTokensMax = 12;
 constexpr Duration kTokenEvery = Duration::from_ms(500);
+
+struct Tokens {
+  int left = kTokensMax;
+  Instant refilled;
+  bool take(Instant now) {
+    const std::int64_t earned = (now - refilled) / kTokenEvery;
+    if (earned > 0) {
+      refilled = now;
+      left = static_cast<int>(std::min<std::int64_t>(kTokensMax, left + earned));
+    }
+    if (left == 0) {
+      return false;
+    }
+    --left;
+    return true;
+  }
+};
 
 }  // namespace
 
 // One connection and what it turned out to be about.
 struct Peer {
   config::Address source;
+  bool is_paired = false;
   std::shared_ptr<Connection> connection;
   std::unique_ptr<SecondarySession> pairing;
   std::unique_ptr<ListenerSession> call;
@@ -47,7 +66,8 @@ struct PairingServer::Inner : std::enable_shared_from_this<PairingServer::Inner>
 
   void listen(Fd fd);
   void on_connection(Fd fd);
-  bool may_begin(const config::Address& source);
+  bool is_paired(const config::Address& source) const;
+  bool may_begin(const config::Address& source, bool paired);
   void on_frame(const std::shared_ptr<Peer>& peer, const Frame& frame);
   void on_lost(const std::shared_ptr<Peer>& peer, Refusal how);
   void act(const std::shared_ptr<Peer>& peer, const Move& move);
@@ -60,6 +80,8 @@ struct PairingServer::Inner : std::enable_shared_from_this<PairingServer::Inner>
                 void (Inner::*on_answer)(const std::shared_ptr<Peer>&, Refusal));
   void on_saved(const std::shared_ptr<Peer>& peer, Refusal refusal);
   void on_removed(const std::shared_ptr<Peer>& peer, Refusal refusal);
+  void take(const std::shared_ptr<Peer>& peer);
+  void on_told(const std::shared_ptr<Peer>& peer, Refusal refusal);
 
   loop::Loop& loop;
   LocalIdentity self;
@@ -68,8 +90,8 @@ struct PairingServer::Inner : std::enable_shared_from_this<PairingServer::Inner>
   Fd listener;
   loop::OperationId accepting = 0;
   std::map<const Peer*, std::shared_ptr<Peer>> peers;
-  int tokens = kTokensMax;
-  Instant refilled;
+  Tokens tokens;  // for all who are not paired
+  std::map<std::string, Tokens> paired_tokens;
   Counters counters;
 };
 
@@ -77,7 +99,7 @@ struct PairingServer::Inner : std::enable_shared_from_this<PairingServer::Inner>
 
 void PairingServer::Inner::listen(Fd fd) {
   listener = std::move(fd);
-  refilled = boottime_now();
+  tokens.refilled = boottime_now();
   accepting = loop.accept(listener.get(), [weak = weak_from_this()](Fd connection) {
     if (const auto inner = weak.lock()) {
       inner->on_connection(std::move(connection));
@@ -85,22 +107,25 @@ void PairingServer::Inner::listen(Fd fd) {
   });
 }
 
-bool PairingServer::Inner::may_begin(const config::Address& source) {
-  const Instant now = boottime_now();
-  const std::int64_t earned = (now - refilled) / kTokenEvery;
-  if (earned > 0) {
-    refilled = now;
-    tokens = static_cast<int>(std::min<std::int64_t>(kTokensMax, tokens + earned));
-  }
-  if (tokens == 0 || peers.size() >= kConnectionsMax) {
-    return false;
-  }
+bool PairingServer::Inner::is_paired(const config::Address& source) const {
+  return std::any_of(self.pairs.begin(), self.pairs.end(), [&](const config::Pair& pair) {
+    return source == (self.role == core::Role::Primary ? pair.secondary_hm : pair.primary_hm);
+  });
+}
+
+// A node that is paired has a store and connections of its own: sixteen primaries that tell their
+// events at once do not stand in each other's way, nor strangers in theirs.
+bool PairingServer::Inner::may_begin(const config::Address& source, bool paired) {
+  const auto open =
+      static_cast<std::size_t>(std::count_if(peers.begin(), peers.end(), [&](const auto& peer) {
+        return paired ? peer.second->source == source : !peer.second->is_paired;
+      }));
   // Only neighbours: a pair lives in one subnet.
-  if (!is_in_any(source, self.networks)) {
+  if (open >= (paired ? kPairedMax : kConnectionsMax) || !is_in_any(source, self.networks)) {
     return false;
   }
-  --tokens;
-  return true;
+  Tokens& store = paired ? paired_tokens[source.text()] : tokens;
+  return store.take(boottime_now());
 }
 
 void PairingServer::Inner::on_connection(Fd fd) {
@@ -108,7 +133,8 @@ void PairingServer::Inner::on_connection(Fd fd) {
   if (!source) {
     return;  // gone already
   }
-  if (!may_begin(*source)) {
+  const bool paired = is_paired(*source);
+  if (!may_begin(*source, paired)) {
     ++counters.turned_away;
     const std::string busy = frame_bytes(Kind::Refuse, encode_refuse(Refusal::Busy));
     // Ignored: a courtesy, if it arrives.
@@ -118,6 +144,7 @@ void PairingServer::Inner::on_connection(Fd fd) {
   ++counters.accepted;
   auto peer = std::make_shared<Peer>();
   peer->source = *source;
+  peer->is_paired = paired;
   const auto tied = [weak_inner = weak_from_this(), weak = std::weak_ptr(peer)](auto&& f) {
     return [weak_inner, weak, f](const auto&... args) {
       const auto inner = weak_inner.lock();
@@ -185,6 +212,10 @@ void PairingServer::Inner::act(const std::shared_ptr<Peer>& peer, const Move& mo
       peer->connection->expect_nothing();
       remove(peer);
       break;
+    case Move::Next::Told:
+      peer->connection->expect_nothing();
+      take(peer);
+      break;
     case Move::Next::End: end(peer, move); break;
   }
 }
@@ -236,6 +267,20 @@ void PairingServer::Inner::on_removed(const std::shared_ptr<Peer>& peer, Refusal
   } else {
     act(peer, peer->pairing->on_removed(refusal));
   }
+}
+
+void PairingServer::Inner::take(const std::shared_ptr<Peer>& peer) {
+  const Answer answered = answer(peer, &Inner::on_told);
+  if (callbacks.on_told) {
+    callbacks.on_told(peer->call->pairing(), peer->call->told(), answered);
+  } else {
+    answered(Refusal::NotNow);
+  }
+}
+
+void PairingServer::Inner::on_told(const std::shared_ptr<Peer>& peer, Refusal refusal) {
+  counters.told += refusal == Refusal::None ? 1 : 0;
+  act(peer, peer->call->on_told(refusal));
 }
 
 void PairingServer::Inner::end(const std::shared_ptr<Peer>& peer, const Move& move) {

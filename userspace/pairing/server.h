@@ -36,6 +36,9 @@ struct ServerCallbacks {
   // The peer unpairs, or takes a pairing back that it could not save: remove it durably, stop using
   // it, then answer. The peer's request was authentic.
   std::function<void(std::uint64_t pairing, Answer)> on_unpaired;
+  // The peer of this pairing hands over bytes (at most kTellMax); authentic, and a stranger's all
+  // the same. None when they were taken, NotNow or Malformed when not. Optional.
+  std::function<void(std::uint64_t pairing, const std::string& told, Answer)> on_told{};
 };
 
 class PairingServer {
@@ -65,6 +68,7 @@ class PairingServer {
     std::uint64_t timed_out = 0;
     std::uint64_t paired = 0;
     std::uint64_t unpaired = 0;
+    std::uint64_t told = 0;
   };
   const Counters& counters() const;
   std::uint16_t port() const;  // as bound

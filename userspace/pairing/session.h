@@ -25,6 +25,7 @@ struct Move {
     Read,    // wait for the next frame
     Save,    // have pair() saved durably, then on_saved()
     Remove,  // have the pairing removed (or the former one restored), then on_removed()
+    Told,    // have what was told taken by the owner, then on_told()
     End,     // over: failure() says how
   };
   std::string send;
