@@ -50,8 +50,12 @@ MountPlan Fuse::plan() const {
 }
 
 void Fuse::attach(std::uint64_t bytes, std::function<void(const Request&)> take, loop::Done done) {
-  if (fuse_ || bytes == 0 || bytes % kRequestAlign != 0) {
-    done(fuse_ ? EBUSY : EINVAL);
+  if (attached_ || detached_ || is_attached_) {
+    done(EBUSY);
+    return;
+  }
+  if (bytes == 0 || bytes % kRequestAlign != 0) {
+    done(EINVAL);
     return;
   }
   bytes_ = bytes;
@@ -62,9 +66,8 @@ void Fuse::attach(std::uint64_t bytes, std::function<void(const Request&)> take,
     log_warning("volume: PR_SET_IO_FLUSHER: %s; under memory pressure the volume may stall",
                 std::strerror(errno));
   }
-  if (const auto connected = connect(); !connected) {
+  if (const auto connected = fuse_ ? go_on_after_failure() : connect(); !connected) {
     const Error error = connected.error();
-    drop_connection();
     end_attach(error.code, error.what.c_str());
     return;
   }
@@ -75,7 +78,29 @@ void Fuse::attach(std::uint64_t bytes, std::function<void(const Request&)> take,
              [this](const Report& report) { on_mounted(report); });
 }
 
+// An attach that failed half-way left a connection.
+Result<> Fuse::go_on_after_failure() {
+  if (facts_.lost) {
+    if (open_count_ != 0) {
+      return fail(EAGAIN, "wait for the answers to requests of a device that is gone");
+    }
+    drop_connection();
+    return connect();
+  }
+  return pool_->facts().volume_bytes == bytes_
+             ? Result<>()
+             : fail(EINVAL, "go on with a device of another size: detach it first");
+}
+
 Result<> Fuse::connect() {
+  auto connected = find_connection();
+  if (!connected) {
+    drop_connection();
+  }
+  return connected;
+}
+
+Result<> Fuse::find_connection() {
   facts_ = {};
   facts_.kind = "fuse";
   if (!options_.keeper.empty()) {
@@ -178,7 +203,7 @@ void Fuse::on_mounted(const Report& report) {
     end_attach(report.error, report.text.data());
     return;
   }
-  const std::vector<unsigned> found = pool_->found();
+  const std::vector<unsigned> found = pool_->take_found();
   facts_.resent += found.size();
   for (const unsigned slot : found) {
     handle(slot);
@@ -212,6 +237,7 @@ void Fuse::end_attach(int error, const char* text) {
   if (error != 0) {
     log_error("volume: attach the device: %s: %s", text, std::strerror(error));
   }
+  is_attached_ = error == 0;
   if (const auto done = std::exchange(attached_, nullptr)) {
     done(error);
   }
@@ -275,6 +301,7 @@ void Fuse::drop_connection() {
   fuse_.reset();
   pool_.reset();
   device_gone_ = false;
+  is_attached_ = false;
   facts_.device.clear();
   facts_.survives_restart = false;
 }

@@ -59,6 +59,8 @@ class Fuse final : public FrontEnd {
   std::string keeper_path() const { return options_.folder + ".keeper"; }
   MountPlan plan() const;
   Result<> connect();
+  Result<> find_connection();
+  Result<> go_on_after_failure();
   // Whether the connection of an earlier process goes on.
   Result<bool> go_on_with(Fd fuse, Fd memory);
   bool is_ended();
@@ -111,6 +113,7 @@ class Fuse final : public FrontEnd {
   unsigned open_count_ = 0;
   std::uint64_t last_serial_ = 0;
   bool watching_ = false;
+  bool is_attached_ = false;
   bool device_gone_ = false;  // detach is waiting for the last answers only
   std::unique_ptr<Errand> errand_;
   loop::TimerId retry_;

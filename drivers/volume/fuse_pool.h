@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
@@ -60,8 +61,8 @@ class FusePool {
   void clear(unsigned slot) noexcept;    // nothing was read into this free slot
 
   // The slots that held unanswered requests at adopt(), in the order in which the kernel numbered
-  // them.
-  const std::vector<unsigned>& found() const noexcept { return found_; }
+  // them; once.
+  std::vector<unsigned> take_found() noexcept { return std::exchange(found_, {}); }
 
   const fuse_in_header& header(unsigned slot) const noexcept;
   // What follows the header, as far as kHead has it. T: one of the kernel's fuse_*_in.

@@ -25,7 +25,7 @@ MIB = 1 << 20
 # tests/front/control.h has the same list.
 FIELDS = (
     "state error device detaches reads writes flushes zeros discards resent lost survives recorded in_flight "
-    "detach_wanted hold write_error flush_error read_error shuffle lie"
+    "detach_wanted hold write_error flush_error read_error shuffle lie attach_wanted"
 ).split()
 ATTACHED, ATTACH_FAILED, DETACHED = 1, 2, 3
 HOLD_DATA, HOLD_FLUSHES = 1, 2

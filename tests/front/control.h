@@ -26,8 +26,9 @@ struct Control {
   Field detach_wanted;  // a number: so many detaches were asked for
   Field hold;           // bit 0: reads and writes, bit 1: flushes: not answered for now
   Field write_error, flush_error, read_error;
-  Field shuffle;  // answers come late and in any order
-  Field lie;      // every so many-th flush is answered and not recorded
+  Field shuffle;        // answers come late and in any order
+  Field lie;            // every so many-th flush is answered and not recorded
+  Field attach_wanted;  // once more, after it failed
 };
 
 }  // namespace cb::test

@@ -192,7 +192,15 @@ def errors(tell, server):
         tell.check("a volume that cannot flush is not attached", volume.control.state == ATTACH_FAILED)
         tell.check("and says why", volume.control.error == errno.EIO and "flush /dev/loop" in volume.said(), volume.said())
         volume.control.flush_error = 0
+        volume.control.attach_wanted = 1
+        wait_for("attach is answered", lambda: volume.control.state != ATTACH_FAILED)
+        tell.check("it can be tried again", volume.control.state == ATTACHED, volume.said())
+    with Volume(server, 64) as volume:
+        volume.control.flush_error = errno.EIO
+        volume.start()
+        volume.control.flush_error = 0
         tell.check("detach takes away what was begun", volume.detach() == 0, volume.said())
+        tell.check("all of it", devices_on(volume.folder / "volume") == [] and volume.keeper() == 0)
 
 
 @story("a device that is in use is not taken away")

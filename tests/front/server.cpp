@@ -48,15 +48,8 @@ class Server {
     if (!record.empty()) {
       record_ = Fd(::open(record.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     }
-    image_file_ = options.folder;
     front_ = std::make_unique<volume::Fuse>(loop_, std::move(options));
-    front_->attach(
-        bytes_, [this](const Request& request) { take(request); },
-        [this](int error) {
-          control_.error = static_cast<std::uint64_t>(error);
-          tell();
-          control_.state = error == 0 ? 1 : 2;
-        });
+    attach();
     loop_.after(kLook, [this] { look(); });
     while (!ended_) {
       if (const auto turned = loop_.turn(Instant::never()); !turned) {
@@ -72,6 +65,16 @@ class Server {
   bool is_held(const Request& request) const {
     const bool flush = request.kind == Request::Kind::Flush;
     return (control_.hold.load() & (flush ? 2U : 1U)) != 0;
+  }
+
+  void attach() {
+    front_->attach(
+        bytes_, [this](const Request& request) { take(request); },
+        [this](int error) {
+          control_.error = static_cast<std::uint64_t>(error);
+          tell();
+          control_.state = error == 0 ? 1 : 2;
+        });
   }
 
   void take(const Request& request) {
@@ -100,6 +103,9 @@ class Server {
     }
     control_.in_flight = waiting_.size();
     tell();
+    if (control_.attach_wanted.exchange(0) != 0) {
+      attach();
+    }
     if (control_.detach_wanted.load() > detaches_begun_) {
       ++detaches_begun_;
       front_->detach([this](int error) {
@@ -185,7 +191,6 @@ class Server {
   Control& control_;
   std::byte* image_;
   std::uint64_t bytes_;
-  std::string image_file_;
   Fd record_;
   std::unique_ptr<volume::Fuse> front_;
   std::vector<Request> waiting_;
