@@ -241,6 +241,6 @@ def run_fio(device, depth, megabytes, verify=True, **options):
     words = ["fio", "--name=x", f"--filename={device}", "--direct=1", "--ioengine=libaio", f"--iodepth={depth}"]
     words += ["--verify_state_save=0"]
     words += ["--rw=randwrite", "--bs=4k", f"--size={megabytes}m", "--output-format=terse", "--group_reporting"]
-    words += ["--verify=crc32c", "--do_verify=1", "--verify_fatal=1"] if verify else []
+    words += ["--verify=crc32c", "--do_verify=1", "--verify_fatal=1", "--verify_backlog=32"] if verify else []
     words += [f"--{name}={value}" for name, value in options.items()]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

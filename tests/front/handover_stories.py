@@ -42,11 +42,31 @@ def killed_under_load(tell, server):
         tell.check("the load goes on", fio.poll() is None, fio.poll())
         fio.send_signal(signal.SIGINT)
         said, _ = fio.communicate(timeout=60)
+        read_back = [line.split(";")[5] for line in said.splitlines() if line.startswith("3;fio")]
+        tell.check("fio read back to verify", read_back and int(read_back[0]) > 0, said)
         errors = [line for line in said.splitlines() if "error" in line.lower() or "verify" in line.lower()]
         tell.check(f"{KILLS} kills cost no I/O error and no wrong byte", not errors, "\n".join(errors[:5]))
         tell.check(f"{resent} unanswered requests were done by the next process", resent >= KILLS, resent)
         tell.check("it is still the same device", volume.device == device)
         tell.check("and the same keeper", volume.keeper() == keeper)
+
+
+@story("the verification bites")
+def verification_bites(tell, server):
+    with Volume(server, 64) as volume:
+        volume.start().attached()
+        fio = run_fio(volume.device, depth=16, megabytes=16, loops=1000)
+
+        def damaged_and_seen():
+            with open(volume.image, "r+b") as image:
+                for block in range(4096):
+                    image.seek(4096 * block + 2000)
+                    image.write(b"damage")
+            return fio.poll() is not None
+
+        wait_for("fio has seen a damage", damaged_and_seen)
+        said, _ = fio.communicate(timeout=60)
+        tell.check("a wrong byte is seen", fio.returncode != 0 and "verify" in said, said[-300:])
 
 
 @story("a file system survives")

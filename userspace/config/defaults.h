@@ -50,8 +50,8 @@ inline constexpr int kAutomaticMovesLimit = 8;  // core::State remembers so many
 inline constexpr Duration kAutomaticMovesWindow = 900_s;
 inline constexpr Duration kArbitrationDeadline = 50_ms;
 inline constexpr Duration kDefendWait = 150_us;
-// How much longer than the proof of silence takes a grant lasts: so much later may the probes of both
-// nodes leave at once without the right to serve running out.
+// How much longer than the proof of silence takes a grant lasts: so much later may the probes of
+// both nodes leave at once without the right to serve running out.
 inline constexpr Duration kLateProbe = 150_us;
 inline constexpr Duration kFenceDeadline = 20_s;
 inline constexpr std::array kAnnounceSchedule = {0_ms, 20_ms, 200_ms, 1_s, 5_s, 15_s};
