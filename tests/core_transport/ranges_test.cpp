@@ -34,10 +34,13 @@ TEST(Ranges, AreWhatASetOfNumbersIs) {
         }
       }
       bool all = true;
+      bool any = false;
       for (uint64_t n = from; n < to; ++n) {
         all &= naive.count(n) > 0;
+        any |= naive.count(n) > 0;
       }
       ASSERT_EQ(ranges->holds({from, to}), all) << "seed " << seed;
+      ASSERT_EQ(ranges->touches({from, to}), any) << "seed " << seed;
       uint64_t count = 0;
       for (std::size_t k = 0; k < ranges->size(); ++k) {
         const Range& range = (*ranges)[k];

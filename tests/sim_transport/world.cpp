@@ -13,9 +13,8 @@ constexpr Duration kFaultsFor = Duration::from_ms(1500);
 constexpr Duration kQuietFor = Duration::from_ms(500);
 constexpr Duration kSettle = Duration::from_ms(300);  // of a quiet run: before it the window opens
 constexpr Duration kHealedBy = Duration::from_s(30);
-// A Control message under bulk: what is queued, and no more.
-constexpr Duration kControlWaitMax = Duration::from_ms(14);
-constexpr Duration kControlWaitMaxResync = Duration::from_ms(4);
+// A Control message under bulk waits for what may be queued, and a little.
+constexpr Duration kControlSlack = Duration::from_ms(4);
 
 }  // namespace
 
@@ -109,7 +108,11 @@ void World::waited(Duration span) {
   if (!options.quiet || now_ - Instant::from_ns(1'000'000'000) < kSettle) {
     return;
   }
-  const Duration most = options.resync_only ? kControlWaitMaxResync : kControlWaitMax;
+  const core::Settings settings;
+  const uint64_t bulk = options.resync_only ? settings.resync_queue_min : settings.queue_min;
+  const auto queue =
+      static_cast<int64_t>((bulk + settings.control_reserve) * 1'000'000 / options.bandwidth);
+  const Duration most = Duration::from_us(queue) + kControlSlack;
   if (span > most + Duration::from_us(options.delay_us)) {
     object("a Control message waited " + std::to_string(span.as_us()) + "us behind bulk");
   }

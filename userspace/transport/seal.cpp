@@ -94,7 +94,7 @@ void Aead::seal(std::uint64_t number, std::span<const std::uint8_t> header,
 }
 
 bool Aead::open(std::uint64_t number, std::span<const std::uint8_t> header,
-                std::span<const std::uint8_t> sealed, std::uint8_t* out) {
+                std::span<const std::uint8_t> sealed, std::uint8_t* front, const Place& rest) {
   CB_CHECK(sealed.size() >= kTagBytes);
   EVP_CIPHER_CTX* context = context_.get();
   const auto iv = nonce(number);
@@ -104,10 +104,17 @@ bool Aead::open(std::uint64_t number, std::span<const std::uint8_t> header,
   int length = 0;
   bool fine = EVP_DecryptInit_ex(context, nullptr, nullptr, nullptr, iv.data()) == 1;
   fine &= EVP_DecryptUpdate(context, nullptr, &length, header.data(), length_of(header)) == 1;
-  fine &= EVP_DecryptUpdate(context, out, &length, body.data(), length_of(body)) == 1;
+  const std::size_t first = std::min(body.size(), kFront);
+  fine &= EVP_DecryptUpdate(context, front, &length, body.data(), static_cast<int>(first)) == 1;
+  if (body.size() > first) {
+    const auto others = body.subspan(first);
+    fine &= EVP_DecryptUpdate(context, rest({front, first}), &length, others.data(),
+                              length_of(others)) == 1;
+  }
   fine &= EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTagBytes, tag.data()) == 1;
   CB_CHECK_MSG(fine, "OpenSSL does not open");
-  return EVP_DecryptFinal_ex(context, out + body.size(), &length) == 1;
+  std::uint8_t nothing = 0;
+  return EVP_DecryptFinal_ex(context, &nothing, &length) == 1;
 }
 
 Sealer::Sealer(Cipher cipher, Key secret)
@@ -129,12 +136,12 @@ Opener::Opener(Cipher cipher, Key secret)
     : cipher_(cipher), secret_(std::move(secret)), present_(cipher, secret_, false) {}
 
 bool Opener::open(std::uint8_t phase, std::uint64_t number, std::span<const std::uint8_t> header,
-                  std::span<const std::uint8_t> sealed, std::uint8_t* out) {
+                  std::span<const std::uint8_t> sealed, std::uint8_t* front, const Place& rest) {
   if (phase == static_cast<std::uint8_t>(phase_)) {
-    return present_.open(number, header, sealed, out);
+    return present_.open(number, header, sealed, front, rest);
   }
   if (phase == static_cast<std::uint8_t>(phase_ - 1) && former_ != nullptr) {
-    return former_->open(number, header, sealed, out);
+    return former_->open(number, header, sealed, front, rest);
   }
   if (phase != static_cast<std::uint8_t>(phase_ + 1)) {
     return false;
@@ -142,7 +149,7 @@ bool Opener::open(std::uint8_t phase, std::uint64_t number, std::span<const std:
   if (next_ == nullptr) {
     next_ = std::make_unique<Aead>(cipher_, derive(secret_, "crossbeat next"), false);
   }
-  if (!next_->open(number, header, sealed, out)) {
+  if (!next_->open(number, header, sealed, front, rest)) {
     return false;
   }
   secret_ = derive(secret_, "crossbeat next");

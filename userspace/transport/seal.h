@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -23,6 +24,10 @@ std::uint8_t own_ciphers();
 // The one for two nodes that offer these. 0: there is none in common.
 std::uint8_t choose_cipher(std::uint8_t ours, std::uint8_t theirs);
 
+// Where the rest of an opened packet goes, by its front, which is not known to be authentic yet.
+using Place = std::function<std::uint8_t*(std::span<const std::uint8_t> front)>;
+inline constexpr std::size_t kFront = 16;
+
 // The key of one phase in use.
 class Aead {
  public:
@@ -34,9 +39,12 @@ class Aead {
   void seal(std::uint64_t number, std::span<const std::uint8_t> header,
             std::span<const std::uint8_t> front, std::span<const std::uint8_t> data,
             std::uint8_t* out);
-  // sealed: with the tag. out: as long without it. False: not authentic, and out is worthless.
+  // sealed: with the tag. The first kFront bytes (or all, if there are less) go to front, then
+  // `rest` says, of what these pretend to be, where the others go. False: not authentic, and what
+  // was written is worthless.
   [[nodiscard]] bool open(std::uint64_t number, std::span<const std::uint8_t> header,
-                          std::span<const std::uint8_t> sealed, std::uint8_t* out);
+                          std::span<const std::uint8_t> sealed, std::uint8_t* front,
+                          const Place& rest);
 
  private:
   struct Free {
@@ -70,7 +78,8 @@ class Opener {
   // phase: the low byte, as the header says it.
   [[nodiscard]] bool open(std::uint8_t phase, std::uint64_t number,
                           std::span<const std::uint8_t> header,
-                          std::span<const std::uint8_t> sealed, std::uint8_t* out);
+                          std::span<const std::uint8_t> sealed, std::uint8_t* front,
+                          const Place& rest);
   std::uint32_t phase() const noexcept { return phase_; }
 
  private:

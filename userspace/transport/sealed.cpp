@@ -46,7 +46,8 @@ Transport::Transport(loop::Loop& loop, Options& options)
       opening_(opening_options(options)),
       core_(std::make_unique<core::State>()),
       refused_max_(options.refused_max),
-      scratch_(core::kSizeMax) {
+      scratch_(core::kSizeMax),
+      place_([this](ConstBytes front) { return place_for(front); }) {
   std::ranges::copy(options.receive_room, settings_.receive_room);
 }
 

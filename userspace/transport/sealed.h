@@ -76,8 +76,9 @@ class Transport final : public Carriage {
   void on_packets(int index, std::span<const link::ConstBytes> packets);
   void on_packet(int index, ConstBytes packet);
   void on_data(int index, ConstBytes packet, const Header& header);
-  bool unseal(Opener& opener, ConstBytes packet, const Header& header, ConstBytes& body);
-  void take(int index, ConstBytes packet, const Header& header, ConstBytes body);
+  bool unseal(Opener& opener, ConstBytes packet, const Header& header, bool ours);
+  std::uint8_t* place_for(ConstBytes front);
+  void take(int index, ConstBytes packet, const Header& header);
   void deliver(int klass);
   void tell_room();
 
@@ -111,9 +112,13 @@ class Transport final : public Carriage {
   loop::TimerId soon_;
   core::transport::Frames frames_;     // of the packet at hand
   core::transport::Packet packet_;     // the one being made
-  std::vector<std::uint8_t> scratch_;  // what was unsealed
-  Facts totals_;                       // of all sessions
-  std::uint64_t refused_now_ = 0;      // of this session
+  std::vector<std::uint8_t> scratch_;  // what was unsealed, but for data that is at its place
+  Place place_;
+  std::size_t body_size_ = 0;      // of the packet at hand
+  bool may_place_ = false;         // its data may go straight to its place
+  bool in_place_ = false;          // its data is where it belongs, frames_ says where
+  Facts totals_;                   // of all sessions
+  std::uint64_t refused_now_ = 0;  // of this session
   loop::Leash leash_;
 };
 

@@ -13,6 +13,13 @@ namespace cb::transport {
 
 namespace core = cb::core::transport;
 
+namespace {
+
+static_assert(kFront == core::kStreamFrame);
+constexpr std::size_t kDirectFrom = 2048;  // below this a copy costs less than a second call
+
+}  // namespace
+
 void Transport::on_packets(int index, std::span<const link::ConstBytes> packets) {
   const auto alive = leash_.sight();
   in_packets_ = true;
@@ -57,35 +64,49 @@ void Transport::on_packet(int index, ConstBytes packet) {
   }
 }
 
-bool Transport::unseal(Opener& opener, ConstBytes packet, const Header& header, ConstBytes& body) {
+bool Transport::unseal(Opener& opener, ConstBytes packet, const Header& header, bool ours) {
   const ConstBytes sealed = packet.subspan(kHeaderBytes);
   if (sealed.size() <= core::kTag || packet.size() > core::kSizeMax) {
     ++totals_.malformed;
     return false;
   }
+  body_size_ = sealed.size() - core::kTag;
+  in_place_ = false;
+  may_place_ = ours;
   if (!opener.open(header.detail, header.number, packet.first(kHeaderBytes), sealed,
-                   scratch_.data())) {
+                   scratch_.data(), place_)) {
     ++totals_.refused;
     return false;
   }
-  body = ConstBytes(scratch_).first(sealed.size() - core::kTag);
   return true;
 }
 
+// Long data goes straight to its place in the stream, if nothing of it is there yet: should the
+// packet turn out to be forged, bytes were written that nobody takes for received. All else goes
+// through the scratch buffer.
+std::uint8_t* Transport::place_for(ConstBytes front) {
+  std::uint8_t* const otherwise = scratch_.data() + front.size();
+  if (!may_place_ || body_size_ < kDirectFrom || !core::decode_stream(front, body_size_, frames_) ||
+      !core::untouched(*core_, frames_.klass, {frames_.offset, frames_.offset + frames_.length})) {
+    return otherwise;
+  }
+  in_place_ = true;
+  return in_[frames_.klass].at(frames_.offset, frames_.length).data();
+}
+
 void Transport::on_data(int index, ConstBytes packet, const Header& header) {
-  ConstBytes body;
   if (up_ && header.connection == agreed_.own_connection) {
     if (!core::fresh(*core_, header.number)) {
       ++totals_.replayed;
       return;
     }
-    if (!unseal(*opener_, packet, header, body)) {
+    if (!unseal(*opener_, packet, header, true)) {
       if (++refused_now_ >= refused_max_) {
         end_session("too many packets failed authentication");
       }
       return;
     }
-    take(index, packet, header, body);
+    take(index, packet, header);
     return;
   }
   Opening::Pending* pending = opening_.pending(header.connection);
@@ -93,19 +114,21 @@ void Transport::on_data(int index, ConstBytes packet, const Header& header) {
     ++totals_.foreign;
     return;
   }
-  if (!unseal(*pending->opener, packet, header, body)) {
+  // It must not touch the streams of the session that may still be up.
+  if (!unseal(*pending->opener, packet, header, false)) {
     return;
   }
   // The opener has our answer and its keys: now it is a session.
   const auto alive = leash_.sight();
   adopt(std::move(pending->agreed), std::move(pending->opener), index);
   if (!alive.expired() && up_) {
-    take(index, packet, header, body);
+    take(index, packet, header);
   }
 }
 
-void Transport::take(int index, ConstBytes packet, const Header& header, ConstBytes body) {
-  if (!core::decode(body, frames_)) {
+void Transport::take(int index, ConstBytes packet, const Header& header) {
+  const ConstBytes body = ConstBytes(scratch_).first(body_size_);
+  if (!in_place_ && !core::decode(body, frames_)) {
     ++totals_.malformed;
     end_session("the peer sends what this version does not understand");
     return;
@@ -125,7 +148,7 @@ void Transport::take(int index, ConstBytes packet, const Header& header, ConstBy
     end_session("the peer said goodbye");
     return;
   }
-  if (outcome.keep_length > 0) {
+  if (outcome.keep_length > 0 && !in_place_) {
     const std::uint64_t skip = outcome.keep_from - frames_.offset;
     std::memcpy(in_[frames_.klass].at(outcome.keep_from, outcome.keep_length).data(),
                 body.data() + frames_.data_at + skip, outcome.keep_length);

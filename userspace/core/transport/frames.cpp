@@ -175,6 +175,14 @@ std::size_t encode(const Frames& frames, Bytes out) {
   return put.at();
 }
 
+bool decode_stream(ConstBytes front, std::size_t body_size, Frames& out) {
+  CB_CHECK(front.size() == kStreamFrame);
+  out.clear();
+  Get get(front);
+  return get.take<uint8_t>() == kStream && take_frame(get, kStream, out, body_size) &&
+         !get.failed();
+}
+
 bool decode(ConstBytes body, Frames& out) {
   out.clear();
   Get get(body);

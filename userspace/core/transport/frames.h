@@ -69,6 +69,10 @@ std::size_t encode(const Frames& frames, Bytes out);
 // False: malformed. The data stays where it is.
 bool decode(ConstBytes body, Frames& out);
 
+// The same for a body that is nothing but a stream's data, by its first kStreamFrame bytes alone.
+// False: it is something else, or malformed.
+bool decode_stream(ConstBytes front, std::size_t body_size, Frames& out);
+
 // The head of a message in its stream: its length, 4 bytes.
 inline constexpr uint32_t kMessageHead = 4;
 

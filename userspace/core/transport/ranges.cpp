@@ -108,4 +108,13 @@ bool Ranges::holds(Range range) const {
   return range.from == range.to;
 }
 
+bool Ranges::touches(Range range) const {
+  for (std::size_t i = find(range.from); i < size_ && items_[i].from < range.to; ++i) {
+    if (items_[i].to > range.from && range.from < range.to) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace cb::core::transport

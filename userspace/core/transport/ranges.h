@@ -25,7 +25,8 @@ class Ranges {
   void add_roughly(Range range);
   // Where a removal would need one range more than fit, that range stays whole.
   void remove(Range range);
-  bool holds(Range range) const;  // all of it
+  bool holds(Range range) const;    // all of it
+  bool touches(Range range) const;  // any of it
 
  private:
   // The first range that ends at or behind the number.

@@ -98,6 +98,13 @@ bool fresh(const State& s, uint64_t number) {
   return s.newest - number <= kSeenMax && !bit(s, number);
 }
 
+bool untouched(const State& s, int klass, Range range) {
+  const auto i = static_cast<std::size_t>(klass);
+  const ReceiveStream& in = s.in[i];
+  return range.from >= in.whole && range.to <= in.consumed + s.settings.receive_room[i] &&
+         !in.ahead.touches(range);
+}
+
 void on_packet(State& s, const Event& event, Instant now, Outcome& out) {
   const Frames& frames = *event.frames;
   CB_CHECK(fresh(s, event.number));

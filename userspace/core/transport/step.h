@@ -68,6 +68,10 @@ Instant next_deadline(const State& state);
 // Whether a packet of this number may be taken: not seen, and not too old to know.
 bool fresh(const State& state, uint64_t number);
 
+// Whether these bytes of the peer's stream are within its credit and none of them is here yet: what
+// is written in their place, authentic or not, harms nothing.
+bool untouched(const State& state, int klass, Range range);
+
 // Whether the path answered lately.
 bool answers(const State& state, int path, Instant now);
 

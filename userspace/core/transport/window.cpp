@@ -15,6 +15,12 @@ namespace {
 constexpr Duration kQueueMax = Duration::from_ms(2);
 constexpr Duration kResyncQueueMax = Duration::from_us(300);
 
+// Takes a part off, but never goes below the least: on a busy machine a thread that runs late looks
+// like a queue, and a small window would make it one.
+void cut(uint64_t& window, uint64_t part, uint64_t least) {
+  window = std::max(window - window / part, std::min(window, least));
+}
+
 }  // namespace
 
 void open_window(State& s, Path& path) {
@@ -51,15 +57,13 @@ void end_round(State& s, Path& path) {
   const Duration least = path.trip.least;
   if (path.round_least != Duration::forever()) {
     if (path.round_least > least * 2 + kQueueMax) {
-      // Never down to nothing: on a busy machine a late thread looks like a queue.
-      path.window =
-          std::max(path.window - path.window / 8, std::min(path.window, 8 * set.window_min));
+      cut(path.window, 8, set.queue_min);
       path.slow_start_until = path.window;
     } else if (path.was_full && path.window >= path.slow_start_until) {
       path.window = std::min(path.window + path.window / 32 + path.size, set.window_max);
     }
     if (path.round_least > least * 2 + kResyncQueueMax) {
-      path.resync_window = std::max(path.resync_window - path.resync_window / 4, set.window_min);
+      cut(path.resync_window, 4, set.resync_queue_min);
     } else {
       path.resync_window = std::min(path.resync_window + path.resync_window / 8, set.window_max);
     }
