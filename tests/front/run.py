@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Stories about the front end of volumes: tests/front/run.py SERVER (needs root).
+"""Stories about the front end of volumes (need root):
+
+  tests/front/run.py front SERVER              behind it an image in memory (cb_front_server)
+  tests/front/run.py engine CROSSBEAT-VOLUME   behind it the volume process, on one node that is alone
 
 CB_STORY=REGEX runs those whose title matches.
 """
@@ -21,7 +24,7 @@ import bed  # noqa: E402
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3 or sys.argv[1] not in ("front", "engine"):
         print(__doc__, file=sys.stderr)
         return 2
     for needed in ("/dev/fuse", "/dev/loop-control"):
@@ -30,18 +33,22 @@ def main():
             return 77
     bed.own_mounts()
     import device_stories
+    import engine_stories
     import handover_stories
     from story import Tell
 
-    tell = Tell("front")
+    stories = engine_stories.STORIES
+    if sys.argv[1] == "front":
+        stories = device_stories.STORIES + handover_stories.STORIES
+    tell = Tell(f"front_{sys.argv[1]}")
     wanted = re.compile(os.environ.get("CB_STORY", ""))
-    for title, play in device_stories.STORIES + handover_stories.STORIES:
+    for title, play in stories:
         if not wanted.search(title):
             continue
         began = time.monotonic()
         print(f"# {title}", flush=True)
         try:
-            play(tell, sys.argv[1])
+            play(tell, sys.argv[2])
         except Exception:  # noqa: BLE001
             tell.check(title, False, traceback.format_exc())
         print(f"# {time.monotonic() - began:.1f} s", flush=True)
