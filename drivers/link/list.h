@@ -30,8 +30,8 @@ struct PacketOptions {
   std::uint16_t channel = 0;  // which of the links that share a cable; the same at both ends
   Mac peer;                   // zero: learned from the peer's frames
   Superframes superframes = Superframes::Auto;
-  std::size_t send_bytes = 4u << 20;  // how much may wait in the kernel to be sent
-  std::size_t ring_bytes = 8u << 20;  // of each of the two receive rings
+  std::size_t send_bytes = 4u << 20;   // how much may wait in the kernel to be sent
+  std::size_t ring_bytes = 12u << 20;  // of each of the two receive rings: more than a window
 };
 
 struct UdpOptions {

@@ -20,10 +20,12 @@ namespace {
 constexpr Duration kGreetEvery = Duration::from_s(1);
 constexpr Duration kForgetAfter = Duration::from_ms(3500);  // three greetings lost
 constexpr Duration kQueueRetry = Duration::from_us(500);
-constexpr int kAnswersMax = 4;               // to greetings, between two of our own
-constexpr std::size_t kSendAtOnce = 32;      // in one system call
-constexpr std::size_t kBatch = 128;          // in one call of on_packets
-constexpr std::size_t kFramesAtOnce = 1024;  // of a ring in one turn
+constexpr int kAnswersMax = 4;                  // to greetings, between two of our own
+constexpr std::size_t kSendAtOnce = 32;         // in one system call
+constexpr std::size_t kBatch = 128;             // in one call of on_packets, at most
+constexpr std::size_t kBatchBytes = 256 << 10;  // ... so that acknowledgements go out meanwhile
+constexpr std::size_t kFramesAtOnce = 1024;     // of a ring in one turn
+constexpr std::size_t kBytesAtOnce = 1 << 20;   // ... so that the rest of the loop gets its turn
 constexpr std::size_t kLargeFrame = 65'536 - 128;
 // TC_PRIO_BULK: behind heartbeats in queues that look at it.
 constexpr int kBulk = 2;
@@ -308,18 +310,24 @@ void Packet::take_greeting(const Frame& frame) {
 
 void Packet::drain(Ring& ring) {
   std::size_t frames = 0;
-  while (frames < kFramesAtOnce) {
+  std::size_t bytes = 0;
+  std::size_t batch_bytes = 0;
+  while (frames < kFramesAtOnce && bytes < kBytesAtOnce) {
     const Ring::Seen seen = ring.front();
     if (!seen.there) {
       break;
     }
     ++frames;
+    bytes += seen.frame.size();
+    batch_bytes += seen.frame.size();
     if (!take(seen)) {
       ++foreign_;
     }
     ring.hold();
-    if (batch_.size() >= kBatch || !assembly_.has_room() || ring.held() > ring.slots() / 4) {
+    if (batch_.size() >= kBatch || batch_bytes >= kBatchBytes || !assembly_.has_room() ||
+        ring.held() > ring.slots() / 4) {
       flush(ring);
+      batch_bytes = 0;
     }
   }
   flush(ring);

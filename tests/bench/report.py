@@ -59,6 +59,12 @@ def ratio_at_most(what, unit, ours, peer, limit, peer_name):
     return row(what, unit, ours, peer, f"<= {limit:g} x", known and ours <= limit * peer, peer_name)
 
 
+def at_least(what, unit, ours, peer, factor, peer_name):
+    """Ours must be at least `factor` times the peer's."""
+    known = ours is not None and peer
+    return row(what, unit, ours, peer, f">= {factor:g} x", known and ours >= factor * peer, peer_name)
+
+
 def machine():
     model = next(
         (
