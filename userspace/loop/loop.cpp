@@ -366,6 +366,21 @@ OperationId Loop::write(int fd, std::uint64_t offset, std::string bytes, Done do
   return start(make_write(fd, offset, std::move(bytes), std::move(done)))->id;
 }
 
+OperationId Loop::read_into(int fd, std::uint64_t offset, std::span<std::byte> bytes,
+                            std::shared_ptr<const void> keeps, Done done) {
+  return start(make_read_into(fd, offset, bytes, std::move(keeps), std::move(done)))->id;
+}
+
+OperationId Loop::write_from(int fd, std::uint64_t offset, std::span<const std::byte> bytes,
+                             std::shared_ptr<const void> keeps, Done done) {
+  return start(make_write_from(fd, offset, bytes, std::move(keeps), std::move(done)))->id;
+}
+
+OperationId Loop::allocate(int fd, int mode, std::uint64_t offset, std::uint64_t length,
+                           Done done) {
+  return start(make_allocate(fd, mode, offset, length, std::move(done)))->id;
+}
+
 OperationId Loop::fsync(int fd, bool metadata, Done done) {
   return start(make_fsync(fd, metadata, std::move(done)))->id;
 }

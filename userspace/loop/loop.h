@@ -114,6 +114,15 @@ class Loop {
   OperationId connect(int fd, std::span<const std::byte> address, Done done);
   // All of it at this offset of a file.
   OperationId write(int fd, std::uint64_t offset, std::string bytes, Done done);
+  // For disks: all of `bytes`, memory of the caller's, without a copy. `keeps` lives until the
+  // kernel is done with them, also when the loop goes first. error: 0 or errno; EIO where the file
+  // ends.
+  OperationId read_into(int fd, std::uint64_t offset, std::span<std::byte> bytes,
+                        std::shared_ptr<const void> keeps, Done done);
+  OperationId write_from(int fd, std::uint64_t offset, std::span<const std::byte> bytes,
+                         std::shared_ptr<const void> keeps, Done done);
+  // fallocate(2).
+  OperationId allocate(int fd, int mode, std::uint64_t offset, std::uint64_t length, Done done);
   // fdatasync, or fsync when metadata is true.
   OperationId fsync(int fd, bool metadata, Done done);
   // The callback will not be called any more. The operation is cancelled if it can be; a write or

@@ -201,6 +201,89 @@ struct Write final : Outgoing {
   std::uint64_t offset;
 };
 
+// Memory of the caller's, read into or written from, until all of it is done. A direct write that
+// the kernel cut short goes on where it stopped.
+struct Whole : Operation {
+  Whole(int fd_, std::uint64_t at, std::shared_ptr<const void> k, std::size_t n, Done d)
+      : fd(fd_), offset(at), size(n), keeps(std::move(k)), done(std::move(d)) {}
+
+  Next complete(Loop& /*loop*/, int result) override {
+    if (result == -EINTR || result == -EAGAIN) {
+      return Next::Submit;
+    }
+    if (result > 0) {
+      moved += static_cast<std::size_t>(result);
+      if (moved < size) {
+        return Next::Submit;
+      }
+    }
+    const int error = result < 0 ? -result : moved < size ? EIO : 0;
+    const Done call = std::move(done);
+    call(error);
+    return Next::Finished;
+  }
+  bool can_be_cancelled() const override { return false; }
+  // keeps stays: the kernel may still be at work.
+  std::shared_ptr<void> take_callbacks() override {
+    return std::make_shared<Done>(std::move(done));
+  }
+  unsigned rest() const {
+    return static_cast<unsigned>(std::min<std::size_t>(size - moved, 1u << 30));
+  }
+
+  int fd;
+  std::uint64_t offset;
+  std::size_t size;
+  std::shared_ptr<const void> keeps;
+  Done done;
+  std::size_t moved = 0;
+};
+
+struct ReadInto final : Whole {
+  ReadInto(int fd_, std::uint64_t at, std::span<std::byte> b, std::shared_ptr<const void> k, Done d)
+      : Whole(fd_, at, std::move(k), b.size(), std::move(d)), bytes(b) {}
+  void prepare(io_uring_sqe& sqe) override {
+    io_uring_prep_read(&sqe, fd, bytes.data() + moved, rest(), offset + moved);
+  }
+  std::span<std::byte> bytes;
+};
+
+struct WriteFrom final : Whole {
+  WriteFrom(int fd_, std::uint64_t at, std::span<const std::byte> b, std::shared_ptr<const void> k,
+            Done d)
+      : Whole(fd_, at, std::move(k), b.size(), std::move(d)), bytes(b) {}
+  void prepare(io_uring_sqe& sqe) override {
+    io_uring_prep_write(&sqe, fd, bytes.data() + moved, rest(), offset + moved);
+  }
+  std::span<const std::byte> bytes;
+};
+
+struct Allocate final : Operation {
+  Allocate(int fd_, int mode_, std::uint64_t at, std::uint64_t n, Done d)
+      : fd(fd_), mode(mode_), offset(at), length(n), done(std::move(d)) {}
+  void prepare(io_uring_sqe& sqe) override {
+    io_uring_prep_fallocate(&sqe, fd, mode, static_cast<off_t>(offset), static_cast<off_t>(length));
+  }
+  Next complete(Loop& /*loop*/, int result) override {
+    if (result == -EINTR || result == -EAGAIN) {
+      return Next::Submit;
+    }
+    const Done call = std::move(done);
+    call(result < 0 ? -result : 0);
+    return Next::Finished;
+  }
+  bool can_be_cancelled() const override { return false; }
+  std::shared_ptr<void> take_callbacks() override {
+    return std::make_shared<Done>(std::move(done));
+  }
+
+  int fd;
+  int mode;
+  std::uint64_t offset;
+  std::uint64_t length;
+  Done done;
+};
+
 struct Fsync final : Operation {
   Fsync(int fd_, bool metadata_, Done d) : fd(fd_), metadata(metadata_), done(std::move(d)) {}
   void prepare(io_uring_sqe& sqe) override {
@@ -288,6 +371,22 @@ std::unique_ptr<Operation> make_connect(int fd, std::span<const std::byte> addre
 
 std::unique_ptr<Operation> make_write(int fd, std::uint64_t offset, std::string bytes, Done done) {
   return std::make_unique<Write>(fd, offset, std::move(bytes), std::move(done));
+}
+
+std::unique_ptr<Operation> make_read_into(int fd, std::uint64_t offset, std::span<std::byte> bytes,
+                                          std::shared_ptr<const void> keeps, Done done) {
+  return std::make_unique<ReadInto>(fd, offset, bytes, std::move(keeps), std::move(done));
+}
+
+std::unique_ptr<Operation> make_write_from(int fd, std::uint64_t offset,
+                                           std::span<const std::byte> bytes,
+                                           std::shared_ptr<const void> keeps, Done done) {
+  return std::make_unique<WriteFrom>(fd, offset, bytes, std::move(keeps), std::move(done));
+}
+
+std::unique_ptr<Operation> make_allocate(int fd, int mode, std::uint64_t offset,
+                                         std::uint64_t length, Done done) {
+  return std::make_unique<Allocate>(fd, mode, offset, length, std::move(done));
 }
 
 std::unique_ptr<Operation> make_fsync(int fd, bool metadata, Done done) {

@@ -46,6 +46,13 @@ std::unique_ptr<Operation> make_recv(int fd, std::size_t limit,
 std::unique_ptr<Operation> make_send(int fd, std::string bytes, Done done);
 std::unique_ptr<Operation> make_connect(int fd, std::span<const std::byte> address, Done done);
 std::unique_ptr<Operation> make_write(int fd, std::uint64_t offset, std::string bytes, Done done);
+std::unique_ptr<Operation> make_read_into(int fd, std::uint64_t offset, std::span<std::byte> bytes,
+                                          std::shared_ptr<const void> keeps, Done done);
+std::unique_ptr<Operation> make_write_from(int fd, std::uint64_t offset,
+                                           std::span<const std::byte> bytes,
+                                           std::shared_ptr<const void> keeps, Done done);
+std::unique_ptr<Operation> make_allocate(int fd, int mode, std::uint64_t offset,
+                                         std::uint64_t length, Done done);
 std::unique_ptr<Operation> make_fsync(int fd, bool metadata, Done done);
 
 }  // namespace cb::loop

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/replication/bed.h"
+
+namespace cb::replication {
+namespace {
+
+TEST(Engine, WritesAloneAndReadsWhatItWrote) {
+  Pair pair;
+  pair.a().start();
+  ASSERT_EQ(pair.a().promote(), 0);
+  const auto data = random_bytes(pair.prng, 4096);
+  EXPECT_EQ(pair.a().write(8192, data), 0);
+  EXPECT_EQ(pair.a().read(8192, 4096), data);
+  EXPECT_EQ(pair.a().flush(), 0);
+  EXPECT_EQ(pair.a().read(8192, 4096), data);
+  EXPECT_EQ(pair.a().read(0, 4096), filled(4096, 0));
+}
+
+TEST(Engine, ASecondaryThatHoldsNothingCannotBePromoted) {
+  Pair pair;
+  pair.b().start();
+  EXPECT_EQ(pair.b().promote(), ESTALE);
+}
+
+TEST(Engine, TwoNodesComeIntoStepAndAFlushIsOnBoth) {
+  Pair pair;
+  pair.bring_into_step();
+  EXPECT_EQ(pair.registered.value.kind, core::Kind::Together);
+  const auto data = random_bytes(pair.prng, 64u << 10);
+  EXPECT_EQ(pair.a().write(1u << 20, data), 0);
+  EXPECT_EQ(pair.a().flush(), 0);
+  pair.a().kill();
+  pair.b().kill();
+  const auto content = pair.b().content_on_disk();
+  EXPECT_TRUE(std::equal(data.begin(), data.end(), content.begin() + (1 << 20)));
+}
+
+TEST(Engine, AFlushWaitsForThePeerUntilTheRightToBeAloneIsGiven) {
+  Pair pair;
+  pair.bring_into_step();
+  pair.wire->cut(true);
+  EXPECT_EQ(pair.a().write(0, filled(4096, 1)), 0);
+  std::optional<int> flushed;
+  pair.a().flush([&](int error) { flushed = error; });
+  ASSERT_TRUE(pair.until([&] { return pair.a().stall == core::Stall::NoPeer; }));
+  EXPECT_FALSE(flushed.has_value());
+  pair.a().engine().go_alone();
+  ASSERT_TRUE(pair.until([&] { return flushed.has_value(); }));
+  EXPECT_EQ(*flushed, 0);
+  EXPECT_EQ(pair.registered.value.kind, core::Kind::Alone);
+  EXPECT_TRUE(core::acknowledges_alone(pair.a().state()));
+}
+
+TEST(Engine, TakesOverWithEverythingThatWasFlushed) {
+  Pair pair;
+  pair.bring_into_step();
+  const auto data = random_bytes(pair.prng, 1u << 20);
+  EXPECT_EQ(pair.a().write(512, data), 0);
+  EXPECT_EQ(pair.a().flush(), 0);
+  pair.a().kill();
+  ASSERT_EQ(pair.b().promote(), 0);
+  EXPECT_EQ(pair.b().read(512, data.size()), data);
+  EXPECT_EQ(pair.registered.value.holder, 1);
+  // And the other follows when it is back, and gets it all the other way round.
+  const auto more = random_bytes(pair.prng, 4096);
+  EXPECT_EQ(pair.b().write(0, more), 0);
+  pair.a().start();
+  ASSERT_TRUE(pair.until([&] { return pair.both_in_step(); }));
+  EXPECT_EQ(pair.b().flush(), 0);
+  EXPECT_EQ(pair.b().demote(true), 0);
+  ASSERT_EQ(pair.a().promote(), 0);
+  EXPECT_EQ(pair.a().read(0, 4096), more);
+}
+
+}  // namespace
+}  // namespace cb::replication

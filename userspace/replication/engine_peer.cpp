@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The engine and the peer. What comes is hostile until it was checked; what goes waits for room,
+// each class by itself, so that a copy never stands before the log nor the log before an
+// acknowledgement.
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/check.h"
+#include "replication/engine.h"
+
+namespace cb::replication {
+
+using namespace core::volume;
+using transport::Priority;
+
+namespace {
+
+constexpr std::size_t kSendAtOnce = 512u << 10;
+constexpr int kExtentsReadAtOnce = 8;
+constexpr std::size_t kExtentRoom = kMessageBytes + kExtent;
+// When there is some room, but less than the next message needs, nobody calls.
+constexpr Duration kRoomRetry = Duration::from_us(500);
+
+transport::ConstBytes raw(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
+}
+
+std::span<const std::byte> cooked(transport::ConstBytes bytes) {
+  return {reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+void Engine::listen() {
+  transport::Calls calls;
+  calls.on_up = leash_.guard([this] { event(event_of(EventKind::LinkUp)); });
+  calls.on_down = leash_.guard([this] {
+    // Who waits for room is answered: it will be asked for again.
+    if (send_active_ && !send_fetching_) {
+      send_active_ = false;
+      Event told = event_of(EventKind::Sent);
+      told.number = sending_.number;
+      told.position = sent_to_;
+      event(told);
+    }
+    extents_.clear();
+    event(event_of(EventKind::LinkDown));
+  });
+  calls.on_message =
+      leash_.guard([this](Priority /*priority*/, transport::ConstBytes bytes) { heard(bytes); });
+  calls.on_room = leash_.guard([this](Priority priority) {
+    if (priority == Priority::Log) {
+      pump_send();
+    } else if (priority == Priority::Resync) {
+      pump_extents();
+    }
+  });
+  carriage_.listen(std::move(calls));
+}
+
+void Engine::heard(transport::ConstBytes bytes) {
+  const auto in = cooked(bytes);
+  ++counts_.heard;
+  const auto decoded = decode_message(in);
+  if (!decoded) {
+    ++counts_.malformed;
+    return;
+  }
+  const Message& message = decoded->message;
+  auto rest = in.subspan(decoded->used);
+  Event event = event_of(EventKind::Heard);
+  std::optional<BatchHeader> batch;
+  if (message.kind == MessageKind::Batch) {
+    batch = decode_batch(rest, s_.record.volume_length);
+    if (!batch) {
+      ++counts_.malformed;
+      return;
+    }
+    rest = rest.subspan(kBatchHeaderFixed + batch->entries.size() * kEntryBytes);
+    if (!payload_fine(*batch, rest)) {
+      ++counts_.spoiled;
+      return;
+    }
+    event.batch = &*batch;
+  } else if (message.kind == MessageKind::Extent) {
+    if (message.extent >= DirtyMap::extents_in(s_.record.volume_length) ||
+        (!rest.empty() && rest.size() != home_->extent_length(message.extent))) {
+      ++counts_.spoiled;
+      return;
+    }
+    extents_left_ = message.end;
+  } else if (!rest.empty()) {
+    ++counts_.malformed;
+    return;
+  }
+  event.message = &message;
+  event.epochs = &decoded->epochs;
+  payload_heard_ = rest;
+  this->event(event);
+  payload_heard_ = {};
+}
+
+void Engine::say(Priority priority, const Message& message, const BatchHeader* batch,
+                 std::span<const std::byte> payload) {
+  std::array<std::byte, kMessageBytes + kEpochsMax * kEpochWireBytes + kBlock> head;
+  std::size_t used = encode(message, s_.record.epochs, head);
+  if (batch != nullptr) {
+    used += encode(*batch, std::span(head).subspan(used));
+  }
+  const std::array<transport::ConstBytes, 2> parts = {raw(std::span(head).first(used)),
+                                                      raw(payload)};
+  carriage_.send(priority, std::span(parts).first(payload.empty() ? 1 : 2));
+}
+
+// ---- the log
+
+void Engine::send(const Action& action) {
+  sending_ = action;
+  sent_to_ = action.from;
+  send_active_ = true;
+  pump_send();
+}
+
+void Engine::pump_send() {
+  if (!send_active_ || send_fetching_) {
+    return;
+  }
+  const std::size_t room = carriage_.room(Priority::Log);
+  if (room == 0 && s_.link) {
+    return;  // on_room
+  }
+  send_fetching_ = true;
+  log_->fetch(sent_to_, sending_.position, std::min(std::max(room, kBatchMax), kSendAtOnce),
+              leash_.guard([this](int error, const std::vector<BatchPtr>& batches) {
+                send_fetching_ = false;
+                if (error != 0) {
+                  send_active_ = false;
+                  Event told = event_of(EventKind::Sent, error);
+                  told.number = sending_.number;
+                  told.position = sent_to_;
+                  event(told);
+                  return;
+                }
+                send_batches(batches);
+              }));
+}
+
+// As many as there is room for; the core asks for the rest when it hears how far this went.
+void Engine::send_batches(const std::vector<BatchPtr>& batches) {
+  const Position before = sent_to_;
+  for (const BatchPtr& batch : batches) {
+    const std::size_t size = kMessageBytes + kBlock + batch->header.payload_length;
+    if (s_.link && carriage_.room(Priority::Log) < size) {
+      break;
+    }
+    Message message = sending_.message;
+    message.position = batch->header.position;
+    say(Priority::Log, message, &batch->header, batch->payload());
+    sent_to_ = batch->header.end();
+    ++counts_.batches_sent;
+  }
+  if (sent_to_ == before) {
+    loop_.cancel(send_timer_);
+    send_timer_ = loop_.after(kRoomRetry, leash_.guard([this] { pump_send(); }));
+    return;
+  }
+  send_active_ = false;
+  Event told = event_of(EventKind::Sent);
+  told.number = sending_.number;
+  told.position = sent_to_;
+  event(told);
+}
+
+// ---- a copy to the peer
+
+void Engine::send_extent(const Action& action) {
+  // One that waits is overtaken by a newer wish for the same extent.
+  const auto older = std::find_if(extents_.begin(), extents_.end(), [&](const Message& waiting) {
+    return waiting.extent == action.message.extent;
+  });
+  if (older != extents_.end()) {
+    extents_.erase(older);
+  }
+  extents_.push_back(action.message);
+  pump_extents();
+}
+
+void Engine::pump_extents() {
+  while (!paused_ && !extents_.empty() && extents_reading_ < kExtentsReadAtOnce) {
+    const std::size_t promised = static_cast<std::size_t>(extents_reading_ + 1) * kExtentRoom;
+    if (carriage_.room(Priority::Resync) < promised) {
+      if (extents_reading_ == 0 && carriage_.room(Priority::Resync) > 0) {
+        loop_.cancel(extent_timer_);
+        extent_timer_ = loop_.after(kRoomRetry, leash_.guard([this] { pump_extents(); }));
+      }
+      return;
+    }
+    Message message = extents_.front();
+    extents_.pop_front();
+    ++extents_reading_;
+    home_->read(message.extent * kExtent, home_->extent_length(message.extent),
+                leash_.guard([this, message](int error, const Slice& data) mutable {
+                  --extents_reading_;
+                  if (error == 0) {
+                    // How much is left, for people on the other side.
+                    message.end = s_.map.set_count() * kExtent;
+                    const bool hole = all_zero(data.bytes());
+                    say(Priority::Resync, message, nullptr,
+                        hole ? std::span<const std::byte>{} : data.bytes());
+                    ++counts_.extents_sent;
+                  } else {
+                    disk_error_ = error;
+                  }
+                  event(event_of(EventKind::ExtentSent, error));
+                  pump_extents();
+                }));
+  }
+}
+
+}  // namespace cb::replication
