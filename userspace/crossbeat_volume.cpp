@@ -18,7 +18,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "crossbeat_version.h"
-#include "replication/apart.h"
+#include "drivers/volume/keeper.h"
+#include "replication/back_ends.h"
 #include "replication/files.h"
 #include "replication/process.h"
 #include "replication/report.h"
@@ -102,25 +103,10 @@ void harden() {
   }
 }
 
-replication::Makers makers() {
-  replication::Makers makers;
-  makers.carriage =
-      [](loop::Loop& /*loop*/,
-         const replication::Settings& settings) -> Result<std::unique_ptr<transport::Carriage>> {
-    if (settings.cable.empty() && !settings.network) {
-      return std::unique_ptr<transport::Carriage>(new replication::NoCarriage());
-    }
-    return fail(EOPNOTSUPP, "this build carries nothing to a peer");
-  };
-  makers.front_end =
-      [](loop::Loop& /*loop*/,
-         const replication::Settings& settings) -> Result<std::unique_ptr<volume::FrontEnd>> {
-    if (settings.front_end == "none") {
-      return std::unique_ptr<volume::FrontEnd>(new replication::NoFrontEnd());
-    }
-    return fail(EOPNOTSUPP, "the front end '" + settings.front_end + "' is not in this build");
-  };
-  return makers;
+std::string own_path() {
+  char path[4096];
+  const ssize_t n = readlink("/proc/self/exe", path, sizeof path);
+  return n > 0 ? std::string(path, static_cast<std::size_t>(n)) : "crossbeat-volume";
 }
 
 int run(const Options& options) {
@@ -146,7 +132,8 @@ int run(const Options& options) {
     return failed(hands.error());
   }
   const replication::Places places{options.root, options.instance};
-  auto process = replication::Process::open(**loop, **hands, places, makers());
+  auto process = replication::Process::open(**loop, **hands, places,
+                                            replication::real_makers(places, own_path()));
   if (!process) {
     return failed(process.error());
   }
@@ -258,6 +245,9 @@ int parse(int argc, char** argv, Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && std::string_view(argv[1]) == "keeper") {
+    return volume::run_keeper();  // executed by the front end alone
+  }
   Options options;
   if (const char* root = getenv("CROSSBEAT_ROOT"); root != nullptr) {
     options.root = root;

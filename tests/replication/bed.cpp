@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -56,7 +57,10 @@ void Wire::End::listen(transport::Calls calls) {
 
 std::size_t Wire::End::room(transport::Priority priority) const {
   const auto p = static_cast<std::size_t>(priority);
-  return up_ && wire_.room > queued_[p] ? wire_.room - queued_[p] : 0;
+  // None, or enough for any message.
+  const std::size_t free = up_ && wire_.room > queued_[p] ? wire_.room - queued_[p] : 0;
+  full_[p] = full_[p] || free < transport::kMessageMax;
+  return free < transport::kMessageMax ? 0 : free;
 }
 
 void Wire::End::send(transport::Priority priority, std::span<const transport::ConstBytes> parts) {
@@ -74,7 +78,6 @@ void Wire::End::send(transport::Priority priority, std::span<const transport::Co
     return;
   }
   queued_[p] += message.size();
-  full_[p] = full_[p] || queued_[p] >= wire_.room;
   out_[p].emplace_back(priority, std::move(message));
   wire_.schedule();
 }
@@ -144,7 +147,7 @@ void Wire::deliver() {
         ends_[side]->out_[p].pop_front();
         ends_[side]->queued_[p] -= message.size();
         ++count;
-        if (ends_[side]->full_[p]) {
+        if (ends_[side]->full_[p] && room - ends_[side]->queued_[p] >= transport::kMessageMax) {
           ends_[side]->full_[p] = false;
           ends_[side]->calls_.on_room(priority);
         }
@@ -406,11 +409,41 @@ bool Pair::until(const std::function<bool()>& condition) {
   const Instant deadline = boottime_now() + 20_s;
   while (!condition()) {
     if (boottime_now() > deadline) {
+      tell();
       return false;
     }
     turn();
   }
   return true;
+}
+
+// For whoever looks at a test that failed.
+void Pair::tell() const {
+  for (const auto& node : nodes_) {
+    if (!node->up()) {
+      std::printf("  down\n");
+      continue;
+    }
+    const core::State& s = node->state();
+    std::printf(
+        "  stage %d standing %d epoch %llu claim %d held %d gated %d link %d agreed %d follower %d "
+        "following %d copying-out %d prepared %d copying-in %d stall %d issued %llu appended %llu "
+        "synced %llu committed %llu applied %llu received %llu tail %llu checkpoint %llu sending "
+        "%d "
+        "in-step %d dirty %llu recording %d folding %d\n",
+        static_cast<int>(s.stage), static_cast<int>(s.record.standing),
+        static_cast<unsigned long long>(s.record.epoch), static_cast<int>(s.claim.step), s.held,
+        s.gated, s.link, s.peer.agreed, s.follower.active, s.following.active, s.copying.active,
+        s.copying.prepared, s.record.copying != 0, static_cast<int>(s.stall),
+        static_cast<unsigned long long>(s.issued), static_cast<unsigned long long>(s.appended),
+        static_cast<unsigned long long>(s.synced), static_cast<unsigned long long>(s.committed),
+        static_cast<unsigned long long>(s.applied),
+        static_cast<unsigned long long>(s.follower.received),
+        static_cast<unsigned long long>(s.record.tail),
+        static_cast<unsigned long long>(s.record.checkpoint), s.sending, s.in_step_said,
+        static_cast<unsigned long long>(s.map.set_count()), s.record_outstanding,
+        s.fold_outstanding);
+  }
 }
 
 void Pair::bring_into_step() {

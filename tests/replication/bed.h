@@ -66,7 +66,7 @@ class Wire {
     bool up_ = false;
     std::deque<std::pair<transport::Priority, std::vector<std::uint8_t>>> out_[3];
     std::size_t queued_[3] = {};
-    bool full_[3] = {};
+    mutable bool full_[3] = {};  // somebody waits for room
   };
 
   explicit Wire(loop::Loop& loop) : loop_(loop) {}
@@ -169,6 +169,7 @@ class Pair {
   // Turns the loop until it is so; false after 20 seconds.
   bool until(const std::function<bool()>& condition);
   void turn();
+  void tell() const;
   Node& a() { return *nodes_[0]; }
   Node& b() { return *nodes_[1]; }
   // Both started, a writes, and both are in step.

@@ -68,8 +68,8 @@ class Control : public testing::Test {
 
   Result<std::unique_ptr<Process>> open() {
     Makers makers;
-    makers.carriage = [](loop::Loop&,
-                         const Settings&) -> Result<std::unique_ptr<transport::Carriage>> {
+    makers.carriage = [](loop::Loop&, const Settings&,
+                         std::uint64_t) -> Result<std::unique_ptr<transport::Carriage>> {
       return std::unique_ptr<transport::Carriage>(new NoCarriage());
     };
     makers.front_end = [this](loop::Loop&,

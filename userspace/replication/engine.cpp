@@ -32,8 +32,6 @@ Engine::Engine(loop::Loop& loop, loop::Hands& hands, EngineDisks disks,
 Engine::~Engine() {
   loop_.cancel(tick_);
   loop_.cancel(apply_timer_);
-  loop_.cancel(send_timer_);
-  loop_.cancel(extent_timer_);
 }
 
 void Engine::start(const Found& found, std::uint64_t session, Generation seed) {

@@ -63,6 +63,8 @@ class Engine {
   void start(const Found& found, std::uint64_t session, core::volume::Generation seed);
 
   void take(const volume::Request& request) { desk_->take(request); }
+  // All requests from now on, until it is promoted.
+  void refuse(int error) { desk_->refuse(error); }
 
   void promote();
   void demote(bool hand_over);
@@ -159,10 +161,8 @@ class Engine {
   core::volume::Position sent_to_ = 0;
   bool send_active_ = false;
   bool send_fetching_ = false;
-  loop::TimerId send_timer_;
   std::deque<core::volume::Message> extents_;
   int extents_reading_ = 0;
-  loop::TimerId extent_timer_;
   std::uint64_t extents_left_ = 0;  // as the peer said: of a copy into this node
   bool paused_ = false;
 

@@ -21,8 +21,7 @@ namespace {
 constexpr std::size_t kSendAtOnce = 512u << 10;
 constexpr int kExtentsReadAtOnce = 8;
 constexpr std::size_t kExtentRoom = kMessageBytes + kExtent;
-// When there is some room, but less than the next message needs, nobody calls.
-constexpr Duration kRoomRetry = Duration::from_us(500);
+static_assert((kExtentsReadAtOnce + 1) * kExtentRoom <= transport::kMessageMax);
 
 transport::ConstBytes raw(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
@@ -36,9 +35,15 @@ std::span<const std::byte> cooked(transport::ConstBytes bytes) {
 
 void Engine::listen() {
   transport::Calls calls;
-  calls.on_up = leash_.guard([this] { event(event_of(EventKind::LinkUp)); });
+  calls.on_up = leash_.guard([this] {
+    event(event_of(EventKind::LinkUp));
+    pump_send();
+    pump_extents();
+  });
   calls.on_down = leash_.guard([this] {
-    // Who waits for room is answered: it will be asked for again.
+    extents_.clear();
+    event(event_of(EventKind::LinkDown));
+    // Who waits for room is answered once the core knows, or it would send again at once.
     if (send_active_ && !send_fetching_) {
       send_active_ = false;
       Event told = event_of(EventKind::Sent);
@@ -46,8 +51,6 @@ void Engine::listen() {
       told.position = sent_to_;
       event(told);
     }
-    extents_.clear();
-    event(event_of(EventKind::LinkDown));
   });
   calls.on_message =
       leash_.guard([this](Priority /*priority*/, transport::ConstBytes bytes) { heard(bytes); });
@@ -152,9 +155,8 @@ void Engine::pump_send() {
 void Engine::send_batches(const std::vector<BatchPtr>& batches) {
   const Position before = sent_to_;
   for (const BatchPtr& batch : batches) {
-    const std::size_t size = kMessageBytes + kBlock + batch->header.payload_length;
-    if (s_.link && carriage_.room(Priority::Log) < size) {
-      break;
+    if (s_.link && carriage_.room(Priority::Log) == 0) {
+      break;  // there is none, or enough for any message
     }
     Message message = sending_.message;
     message.position = batch->header.position;
@@ -163,9 +165,7 @@ void Engine::send_batches(const std::vector<BatchPtr>& batches) {
     ++counts_.batches_sent;
   }
   if (sent_to_ == before) {
-    loop_.cancel(send_timer_);
-    send_timer_ = loop_.after(kRoomRetry, leash_.guard([this] { pump_send(); }));
-    return;
+    return;  // on_room
   }
   send_active_ = false;
   Event told = event_of(EventKind::Sent);
@@ -190,13 +190,9 @@ void Engine::send_extent(const Action& action) {
 
 void Engine::pump_extents() {
   while (!paused_ && !extents_.empty() && extents_reading_ < kExtentsReadAtOnce) {
-    const std::size_t promised = static_cast<std::size_t>(extents_reading_ + 1) * kExtentRoom;
-    if (carriage_.room(Priority::Resync) < promised) {
-      if (extents_reading_ == 0 && carriage_.room(Priority::Resync) > 0) {
-        loop_.cancel(extent_timer_);
-        extent_timer_ = loop_.after(kRoomRetry, leash_.guard([this] { pump_extents(); }));
-      }
-      return;
+    // What is being read has its room too: at least kMessageMax is there, or none.
+    if (carriage_.room(Priority::Resync) < (kExtentsReadAtOnce + 1) * kExtentRoom) {
+      return;  // on_room
     }
     Message message = extents_.front();
     extents_.pop_front();

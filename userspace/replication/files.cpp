@@ -89,8 +89,12 @@ Result<> make_part(const std::string& path, const std::string& device, std::uint
       return fail(ENOSPC, device + " has " + std::to_string(room) + " bytes, " +
                               std::to_string(bytes) + " are needed");
     }
-    // Batches of an earlier life are kept out by their generation; the home image must be zeros
-    // only where the peer's is, and it gets a copy of all of that.
+    // Two new copies are alike: what is never written reads as zeros on both. (Batches of an
+    // earlier life in a log are kept out by their generation.)
+    std::uint64_t range[2] = {0, bytes};
+    if (!allocate && ::ioctl(fd.get(), BLKZEROOUT, range) != 0) {
+      return cannot("fill " + device + " with zeros");
+    }
     if (::symlink(device.c_str(), path.c_str()) != 0) {
       return cannot("link " + path);
     }

@@ -268,7 +268,8 @@ void Process::on_started(const Verb& /*verb*/, int error, const std::string& tex
 }
 
 void Process::start_engine(OpenFiles files, const Found& found) {
-  auto carriage = makers_.carriage(loop_, *settings_);
+  auto carriage =
+      makers_.carriage(loop_, *settings_, found.record.instance_high ^ found.record.instance_low);
   if (!carriage) {
     on_started({}, carriage.error().code == 0 ? EINVAL : carriage.error().code,
                to_text(carriage.error()));
@@ -318,11 +319,10 @@ EngineCalls Process::engine_calls() {
   calls.answer = [this](std::uint64_t id, int error) { front_end_->answer(id, error); };
   calls.promoted = [this](int error) { on_promoted(error); };
   calls.demoted = [this](int error) {
-    if (!hand_over_ || error != 0) {
+    // While the device is there, its end is the answer.
+    if (error != 0 || (!attached_ && !attaching_)) {
       reply_all(demoting_, error);
-      return;
     }
-    reply_all(demoting_, 0);
   };
   calls.discarded = [this](int error) { reply_all(discarding_, error); };
   calls.in_step = [this](bool in_step) { event({{"event", in_step ? "in-step" : "fell-behind"}}); };
@@ -395,22 +395,27 @@ void Process::attach() {
 // first, so that what is still written fails.
 void Process::demote(const Verb& verb, bool hand_over) {
   demoting_.push_back(verb);
-  hand_over_ = hand_over;
   if (attaching_) {
     reply_all(demoting_, EBUSY, "the device is just being attached");
     return;
   }
-  if (!hand_over) {
+  const bool left_behind = !attached_ && makers_.left_behind();
+  attaching_ = left_behind;  // so that what the engine answers does not answer for the device
+  if (!hand_over || left_behind) {
     promoted_ = false;
     engine_->demote(false);
   }
-  if (!attached_) {
-    if (hand_over) {
-      promoted_ = false;
-      engine_->demote(true);
-    }
-    return;
+  if (attached_) {
+    detach(hand_over);
+  } else if (left_behind) {
+    remove_left_behind();
+  } else if (hand_over) {
+    promoted_ = false;
+    engine_->demote(true);
   }
+}
+
+void Process::detach(bool hand_over) {
   front_end_->detach(leash_.guard([this, hand_over](int error) {
     if (error != 0) {
       reply_all(demoting_, error, to_text(fail(error, "take the device away")));
@@ -424,6 +429,19 @@ void Process::demote(const Verb& verb, bool hand_over) {
       reply_all(demoting_, 0);
     }
   }));
+}
+
+// The process that attached it is gone, and this node is not to write any more: what still comes
+// from it fails, and the device goes.
+void Process::remove_left_behind() {
+  engine_->refuse(ESHUTDOWN);
+  front_end_->attach(
+      settings_->volume_bytes, [this](const volume::Request& request) { engine_->take(request); },
+      leash_.guard([this](int /*error*/) {
+        // Its test that flushes arrive fails, of course.
+        attaching_ = false;
+        detach(false);
+      }));
 }
 
 // ---- the register

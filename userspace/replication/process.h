@@ -21,15 +21,20 @@ namespace cb::replication {
 
 // What the process is given by its main program: the back ends that it knows by their interfaces.
 struct Makers {
-  std::function<Result<std::unique_ptr<transport::Carriage>>(loop::Loop&, const Settings&)>
+  // instance: the same number on both nodes, and no other pair's.
+  std::function<Result<std::unique_ptr<transport::Carriage>>(loop::Loop&, const Settings&,
+                                                             std::uint64_t instance)>
       carriage;
   std::function<Result<std::unique_ptr<volume::FrontEnd>>(loop::Loop&, const Settings&)> front_end;
+  // Whether an earlier process left its device behind.
+  std::function<bool()> left_behind = [] { return false; };
 };
 
 struct Places {
   std::string root;
   std::string instance;
   std::string socket() const { return root + "/run/crossbeat/volume-" + instance + ".sock"; }
+  std::string device_folder() const { return root + "/run/crossbeat/volume-" + instance; }
   std::string lock() const { return root + "/run/crossbeat/volume-" + instance + ".lock"; }
 };
 
@@ -71,6 +76,8 @@ class Process {
   void on_promoted(int error);
   void attach();
   void demote(const Verb& verb, bool hand_over);
+  void detach(bool hand_over);
+  void remove_left_behind();
   void event(Json packet);
   void watch_progress();
   std::uint64_t ask_register(Json packet);
@@ -97,7 +104,6 @@ class Process {
   std::vector<Verb> promoting_;
   std::vector<Verb> demoting_;
   std::vector<Verb> discarding_;
-  bool hand_over_ = false;
   std::uint64_t asked_ = 0;      // register requests
   std::uint64_t asked_now_ = 0;  // the one outstanding, 0: none
   bool asked_swap_ = false;

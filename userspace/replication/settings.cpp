@@ -56,7 +56,8 @@ Result<> parse_paths(const Json& config, Settings& settings) {
     if (!address || !peer || !port || *port == 0 || *port > UINT16_MAX) {
       return wrong("network: {\"address\", \"peer\", \"port\"} or null");
     }
-    settings.network = NetworkPath{*address, *peer, static_cast<std::uint16_t>(*port)};
+    settings.network = NetworkPath{text_of(*network, "interface").value_or(""), *address, *peer,
+                                   static_cast<std::uint16_t>(*port)};
   }
   return {};
 }

@@ -30,6 +30,7 @@ class Key {
 };
 
 struct NetworkPath {
+  std::string interface;  // empty: the one that has the address
   std::string address;
   std::string peer;
   std::uint16_t port = 0;
