@@ -9,7 +9,7 @@
 set -u
 server=$1 seconds=${2:-600}
 top=/run/soak
-mkdir -p $top/mnt
+mkdir -p $top && mount -t tmpfs -o size=100% soak $top && mkdir $top/mnt
 truncate -s 4096 $top/control
 "$server" $top/volume-x $top/image $top/control $((192 << 20)) >$top/log 2>&1 &
 
@@ -21,22 +21,36 @@ until [[ $(field 0) != 0 ]]; do rest 0.1; done
 device=/dev/loop$(field 2)
 mkfs.ext4 -q "$device" && mount "$device" $top/mnt || exit 1
 
-hog() { while :; do head -c "$1" /dev/zero | tail -c "$1" >/dev/null; done; }
-hog 70m &
-hog 50m &
-free -m | sed 's/^/#   /'
+free_mib() { awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo; }
+reclaimed() { awk '/^pgsteal_(kswapd|direct) / { n += $2 } END { print n }' /proc/vmstat; }
 
+# 120 MiB, through the page cache.
+round() {
+  local file
+  for file in a b c; do
+    cat $top/pattern $top/pattern $top/pattern $top/pattern $top/pattern >$top/mnt/$file || return
+  done
+  sync -f $top/mnt
+}
+
+head -c 8m /dev/urandom >$top/pattern
+round || { echo "not ok - the first round"; exit 1; }
+# What is left is less than half of what a round writes. It cannot be swapped out: there is no swap.
+head -c $(($(free_mib) - 50))m /dev/zero >$top/hog
+echo "#   $(free_mib) MiB are available"
+
+before=$(reclaimed)
 end=$((SECONDS + seconds)) last=$SECONDS longest=0 rounds=0
 while ((SECONDS < end)); do
-  for file in a b c; do
-    head -c 40m /dev/urandom >$top/mnt/$file || { echo "not ok - a write failed"; exit 1; }
-  done
-  sync -f $top/mnt || { echo "not ok - a sync failed"; exit 1; }
+  round || { echo "not ok - a round failed"; exit 1; }
   rounds=$((rounds + 1))
   ((SECONDS - last > longest)) && longest=$((SECONDS - last))
   last=$SECONDS
 done
+pages=$(($(reclaimed) - before))
 grep -E '^(pgsteal_kswapd|pgsteal_direct|allocstall_normal|allocstall_dma32|oom_kill) ' /proc/vmstat | sed 's/^/#   /'
 echo "#   $rounds rounds of 120 MiB, the longest took $longest s, $(field 5) writes reached the volume"
+((pages > 10000)) || { echo "not ok - there was no pressure: $pages pages were reclaimed"; exit 1; }
+rm $top/hog
 umount $top/mnt
 e2fsck -fn "$device" >/dev/null && echo "ok - $seconds s under memory pressure without a stop" || echo "not ok - e2fsck"
