@@ -139,7 +139,7 @@ kill_inside() {
 }
 
 up() {
-  local profile=fast failover=automatic failback=manual nodes="a b" cable=wired ipv6=no start=yes
+  local profile=fast failover=automatic failback=manual nodes="a b" cable=wired ipv6=no witness=no start=yes
   local -a settings=()
   while (($# > 0)); do
     case $1 in
@@ -150,12 +150,16 @@ up() {
       --plain-cable) cable=plain ;;
       --no-cable) cable=none ;;
       --ipv6) ipv6=yes ;;
+      --witness) witness=yes ;;
       --set) [[ ${2:-} == *.*=* ]] || usage_error "--set wants TABLE.KEY=VALUE" && settings+=("$2") && shift ;;
       --no-start) start=no ;;
       *) usage_error "up does not know '$1'" ;;
     esac
     shift
   done
+  if [[ $witness == yes ]]; then
+    settings=('arbitration.kinds=["gateway", "witness"]' "witness.address=\"10.77.0.${host_part[witness]}\"" "${settings[@]}")
+  fi
   find_build
   [[ $start == no || -x $build/bin/crossbeatd ]] || die "$build/bin/crossbeatd is not built; run: make build"
   down
@@ -164,7 +168,7 @@ up() {
   mount -t bpf bpf "$wires"
   "$build/tests/cb_wire" load "$wires"
   printf '%s=%q\n' profile "$profile" failover "$failover" failback "$failback" nodes "$nodes" \
-    cable "$cable" ipv6 "$ipv6" build "$build" >"$home/lab.conf"
+    cable "$cable" ipv6 "$ipv6" witness "$witness" build "$build" >"$home/lab.conf"
   declare -p settings >>"$home/lab.conf"
 
   make_netns switch
@@ -176,6 +180,12 @@ up() {
     make_netns "$machine"
     plug_into_switch "$machine"
   done
+  if [[ $witness == yes ]]; then
+    make_netns witness
+    plug_into_switch witness
+    mkdir -p "$home/witness"
+    start_witness
+  fi
   for machine in $nodes; do
     make_node "$machine"
     write_config "$machine"
@@ -186,7 +196,7 @@ up() {
 
 down() {
   local place
-  for place in a b c client gw cable switch; do
+  for place in a b c client gw witness cable switch; do
     unmake_node "$place"
   done
   if [[ -d $home ]]; then

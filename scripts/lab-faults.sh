@@ -70,8 +70,19 @@ loss() {
   fi
 }
 
+# Each node still sees the gateway, the client and the witness.
+part() {
+  local node
+  for node in $nodes; do
+    ! has_power "$node" || inside switch bridge link set dev "$node" isolated on
+  done
+}
+
 heal() {
   local machine
+  for machine in $nodes; do
+    ! has_power "$machine" || inside switch bridge link set dev "$machine" isolated off
+  done
   for machine in $nodes client gw; do
     [[ -n ${node_number[$machine]:-} ]] && ! has_power "$machine" && continue
     lose "${switch_port[$machine]}" both 0

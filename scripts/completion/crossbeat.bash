@@ -4,7 +4,7 @@
 # /usr/share/bash-completion/completions/crossbeat.
 
 _crossbeat_verbs="status gethainfo getserverinfo events vip drill switchover failover failback maintenance set
-  pairing-code pair unpair restart stop setup config doctor"
+  pairing-code pair unpair witness restart stop setup config doctor"
 _crossbeat_global="--help --version --root --json --no-color --timeout --pairing"
 
 # The options of a verb, besides those that all take.
@@ -70,6 +70,7 @@ _crossbeat() {
           "vip vip") words="show announce add remove" ;;
           "maintenance maintenance") words="on off" ;;
           "config config") words="check show" ;;
+          "witness witness") words="key" ;;
           "config check")
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return

@@ -86,5 +86,16 @@ TEST(Unpair, SaysWhenThePeerCouldNotBeTold) {
   EXPECT_THAT(ran.out, HasSubstr("run crossbeat unpair --force there too"));
 }
 
+TEST(Witness, TheKeyIsAloneOnStandardOutput) {
+  FakeMonitor monitor;
+  monitor.answers("witness-key",
+                  {{{"ok", true}, {"pairing", "10.10.10.12"}, {"line", "cbw1-00ff"}}});
+  monitor.listen();
+  const Ran ran = run_cli(monitor.root(), {"witness", "key"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.out, "cbw1-00ff\n");
+  EXPECT_THAT(ran.err, testing::HasSubstr("Keep it secret"));
+}
+
 }  // namespace
 }  // namespace cb::cli::test

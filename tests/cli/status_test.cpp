@@ -319,5 +319,21 @@ TEST(Times, AreForPeople) {
   EXPECT_EQ(us_text(2'000'000), "2.00 s");
 }
 
+TEST(Status, ShowsTheWitnessWhereThereIsOne) {
+  for (const bool answers : {true, false}) {
+    FakeMonitor monitor;
+    monitor.answers("status",
+                    {primary_status({{"witness",
+                                      {{"address", "10.9.9.9"},
+                                       {"answers", answers},
+                                       {"holder", "the primary"},
+                                       {"trouble", answers ? Json() : Json("no answer")}}}})});
+    monitor.listen();
+    EXPECT_THAT(run_cli(monitor.root(), {"status"}).out,
+                testing::HasSubstr(answers ? "10.9.9.9, answers, the address is held by the primary"
+                                           : "10.9.9.9, DOES NOT ANSWER, no answer"));
+  }
+}
+
 }  // namespace
 }  // namespace cb::cli::test

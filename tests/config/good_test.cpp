@@ -80,7 +80,10 @@ TEST(GoodFile, FullIsTakenOverWordForWord) {
   expected.automatic_moves_max = 5;
   expected.automatic_moves_window = 3600_s;
   expected.address_last = true;
-  expected.arbitration = {"gateway", "fence"};
+  expected.arbitration = {"gateway", "witness", "fence"};
+  expected.witness_address = *parse_address("10.10.20.5");
+  expected.witness_port = 7400;
+  expected.witness_deadline = 8_s;
   expected.accept_no_arbitration_risk = true;
   expected.arbitration_deadline = 80_ms;
   expected.defend_wait = 1_ms;

@@ -157,5 +157,19 @@ TEST(Timeline, NamesAnAcceptedRisk) {
   EXPECT_THAT(text, HasSubstr("may BOTH serve"));
 }
 
+TEST(Settings, AWitnessIsGivenTheTimeOfItsDisk) {
+  const std::string witness =
+      "[witness]\naddress = \"10.10.10.40\"\n[arbitration]\nkinds = [\"gateway\", \"witness\"]\n";
+  const core::Settings settings = settings_for(node_with(witness), nullptr);
+  EXPECT_EQ(settings.arbitration, core::kArbitrateGateway | core::kArbitrateWitness);
+  EXPECT_EQ(settings.arbitration_deadline, 500_ms);
+  EXPECT_EQ(
+      settings_for(node_with(witness + "deadline = \"90ms\"\n"), nullptr).arbitration_deadline,
+      90_ms);
+  const std::string text = timeline_text(node_with(witness), nullptr);
+  EXPECT_NE(text.find("the witness 10.10.10.40 does not answer: no takeover"), std::string::npos);
+  EXPECT_NE(text.find("an alarm after 5.0 s, and nothing else"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace cb::config::test

@@ -160,6 +160,45 @@ TEST(Command, WithAWitnessNothingButTheWitnessMakesSolo) {
   EXPECT_EQ(guard_of(d.state), GuardMode::Solo);
 }
 
+// Nobody knows whether the witness has granted what it did not answer: it must hear that we do not
+// need it, or it refuses the peer for ever.
+TEST(Command, AnUnansweredQuestionIsGivenBackToTheWitness) {
+  Settings settings = usual_settings(Role::Primary);
+  settings.arbitration = kArbitrateWitness;
+  for (const Verdict verdict : {Verdict::Unavailable, Verdict::Granted, Verdict::Refused}) {
+    Driver d = primary_in_command(settings);
+    d.step(EventKind::PeerSuspect);
+    d.decide(verdict);
+    d.log.clear();
+    d.hear(peer_facts(Role::Secondary, 0, d.state.term));
+    d.step(EventKind::PeerAnswered);
+    EXPECT_EQ(d.asked_for(ActionKind::CancelArbitration), verdict != Verdict::Refused)
+        << name_of(verdict);
+    EXPECT_EQ(guard_of(d.state), GuardMode::Leased);
+  }
+}
+
+// It served alone, came back, and the peer caught up under its lease: the next to take over may be
+// the peer, and the witness must not stand in its way.
+TEST(Command, APeerThatCaughtUpUnderOurLeaseIsNoLongerBehind) {
+  Settings settings = usual_settings(Role::Primary);
+  settings.arbitration = kArbitrateWitness;
+  settings.has_volume = true;
+  Driver d = primary_in_command(settings);
+  d.state.peer_stale = true;
+  d.state.witness_held = true;
+  PeerFacts behind = peer_facts(Role::Secondary, 0, d.state.term);
+  behind.flags &= ~static_cast<uint32_t>(CB_FACT_IN_STEP | CB_FACT_ELIGIBLE);
+  d.hear(behind);
+  EXPECT_TRUE(d.says(CB_FACT_PEER_STALE));
+  EXPECT_TRUE(d.state.witness_held);
+  d.step(EventKind::VolumeInStep);
+  d.hear(peer_facts(Role::Secondary, 0, d.state.term));
+  EXPECT_FALSE(d.says(CB_FACT_PEER_STALE));
+  EXPECT_TRUE(d.asked_for(ActionKind::CancelArbitration));
+  EXPECT_FALSE(d.state.witness_held);
+}
+
 TEST(Command, WithAFenceTheStandbyIsDeadBeforeWeGoOnAlone) {
   Settings settings = fenced_settings(Role::Primary);
   Driver d = primary_in_command(settings);

@@ -17,7 +17,13 @@ constexpr std::array<const char*, kVariants> kNames = {"rules",
                                                        "answer-assumed",
                                                        "alone-before-swap",
                                                        "serves-after-boot",
-                                                       "ungated-after-join"};
+                                                       "ungated-after-join",
+                                                       "hand-over-alone",
+                                                       "forced-beside-a-writer",
+                                                       "forced-past-register",
+                                                       "outdated-not-recorded",
+                                                       "adopts-though-outdated",
+                                                       "outdated-though-ahead"};
 
 bool begins(const Log& whole, const Log& beginning) {
   return beginning.length <= whole.length &&
@@ -47,8 +53,8 @@ struct Hash {
 
 class Search {
  public:
-  Search(Variant variant, int faults, int epochs)
-      : variant_(variant), faults_(faults), epochs_(epochs) {}
+  Search(Variant variant, int faults, int epochs, Moves moves)
+      : variant_(variant), faults_(faults), epochs_(epochs), moves_(moves) {}
 
   Verdict run() {
     State start;
@@ -129,6 +135,9 @@ class Search {
   }
 
   bool may_ask(const NodeState& n, int id) const {
+    if (n.outdated != 0) {
+      return false;
+    }
     if (variant_ == Variant::ForgetfulTiebreak) {
       return true;
     }
@@ -144,7 +153,7 @@ class Search {
     const NodeState& peer = from_.node[other];
     const bool linked = from_.link != 0;
 
-    if (n.serving != 0 && from_.writes < kWrites) {
+    if (n.serving != 0 && n.releasing == 0 && from_.writes < kWrites) {
       quietly(who + "writes", [&](State& s) {
         Log& log = s.node[self].log;
         log.write[log.length++] = ++s.writes;
@@ -168,8 +177,15 @@ class Search {
     }
     if (n.serving != 0) {
       acknowledge(who, self);
+      if (n.releasing == 0) {
+        join(who, self, other);
+      }
+    } else if (moves_.hand_over && (n.planned != 0 || may_begin_together(self, other))) {
       join(who, self, other);
     }
+    hand_over(who, self, other);
+    force(who, self, other);
+    outdate(who, self, other);
     ask_alone(who, id);
     record(who, self);
     fault(who + "crashes and starts again", [&](State& s) {
@@ -177,7 +193,7 @@ class Search {
       const bool on = variant_ == Variant::ServesAfterBoot && (me.alone != 0 || me.in_step != 0);
       me.serving = on && me.serving != 0 ? 1 : 0;
       me.gated = me.planned = me.planned_at = me.joined = me.granted = me.granted_alone = 0;
-      me.peer_has = 0;
+      me.peer_has = me.releasing = me.peer_outdated = 0;
     });
   }
 
@@ -205,13 +221,99 @@ class Search {
     });
   }
 
+  // Rule 8: nothing is given away. Both being in step, either may claim by rule 2.
+  void hand_over(const std::string& who, std::size_t self, std::size_t other) {
+    const NodeState& n = from_.node[self];
+    const NodeState& peer = from_.node[other];
+    if (!moves_.hand_over || n.serving == 0) {
+      return;
+    }
+    if (n.releasing == 0 && n.in_step != 0 && n.planned == 0 && n.granted == 0) {
+      quietly(who + "takes no more writes", [&](State& s) { s.node[self].releasing = 1; });
+    }
+    const bool on_both = n.in_step != 0 && peer.in_step != 0 && n.epoch == peer.epoch &&
+                         n.peer_has == n.log.length && peer.log == n.log;
+    if (from_.link != 0 && n.releasing != 0 && on_both) {
+      quietly(who + "hands over", [&](State& s) {
+        s.node[self].serving = s.node[self].releasing = 0;
+        if (variant_ == Variant::HandOverAlone) {
+          s.node[other].serving = s.node[other].alone = 1;
+          s.node[other].in_step = 0;
+        }
+      });
+    }
+  }
+
+  bool may_begin_together(std::size_t self, std::size_t other) const {
+    const NodeState& n = from_.node[self];
+    const NodeState& peer = from_.node[other];
+    return n.in_step != 0 && peer.in_step != 0 && n.epoch == peer.epoch && peer.serving == 0 &&
+           n.epoch == from_.register_epoch && from_.register_alone == 0 && begins(n.log, peer.log);
+  }
+
+  // The other is dead, an operator says, and what it alone had is given up. The register is told.
+  void force(const std::string& who, std::size_t self, std::size_t other) {
+    const NodeState& n = from_.node[self];
+    const NodeState& peer = from_.node[other];
+    const bool dead = peer.serving == 0 && peer.granted == 0 && peer.planned == 0;
+    if (!moves_.force || n.serving != 0 || n.granted != 0 || next_epoch() > epochs_ ||
+        (!dead && variant_ != Variant::ForcedBesideAWriter)) {
+      return;
+    }
+    fault(who + "is forced by an operator", [&](State& s) {
+      NodeState& me = s.node[self];
+      me.planned = me.joined = me.planned_at = me.outdated = 0;
+      me.granted = next_epoch();
+      me.granted_alone = 1;
+      if (variant_ != Variant::ForcedPastRegister) {
+        s.register_epoch = me.granted;
+        s.register_alone = 1;
+        s.register_holder = static_cast<uint8_t>(self);
+      }
+      s.acknowledged = common(s.acknowledged, me.log);
+    });
+  }
+
+  // The other way to be alone: the peer durably gives up its right to take over, and says so on any
+  // path. The register keeps naming the writer.
+  void outdate(const std::string& who, std::size_t self, std::size_t other) {
+    const NodeState& n = from_.node[self];
+    const NodeState& peer = from_.node[other];
+    if (!moves_.outdate) {
+      return;
+    }
+    // Only who is in step in the writer's own epoch: it may have served alone since.
+    const bool beside =
+        (n.in_step != 0 && n.epoch == peer.epoch) || variant_ == Variant::OutdatedThoughAhead;
+    if (beside && n.serving == 0 && n.granted == 0 && n.planned == 0 && peer.serving != 0 &&
+        peer.alone == 0 && peer.in_step != 0 && peer.peer_outdated == 0) {
+      quietly(who + "records that it is outdated, and says so", [&](State& s) {
+        NodeState& me = s.node[self];
+        if (variant_ != Variant::OutdatedNotRecorded) {
+          me.in_step = me.alone = 0;
+          me.outdated = variant_ == Variant::AdoptsThoughOutdated ? 0 : 1;
+        }
+        s.node[other].peer_outdated = 1;
+      });
+    }
+    if (n.serving != 0 && n.peer_outdated != 0 && n.alone == 0 && n.planned == 0 &&
+        n.granted == 0) {
+      quietly(who + "records that it is alone: the peer is outdated", [&](State& s) {
+        NodeState& me = s.node[self];
+        me.alone = 1;
+        me.in_step = me.gated = me.peer_outdated = 0;
+      });
+    }
+  }
+
   // Gate, plan, the peer records, the register, own record.
   void join(const std::string& who, std::size_t self, std::size_t other) {
     const NodeState& n = from_.node[self];
     const NodeState& peer = from_.node[other];
     const bool together = n.in_step != 0 && peer.in_step != 0 && n.epoch == peer.epoch;
-    if (from_.link != 0 && n.planned == 0 && n.granted == 0 && !together && peer.serving == 0 &&
-        next_epoch() <= epochs_) {
+    const bool promoted = n.serving == 0;  // by rule 8: both are together, and it begins anew
+    if (from_.link != 0 && n.planned == 0 && n.granted == 0 && (!together || promoted) &&
+        peer.serving == 0 && next_epoch() <= epochs_) {
       quietly(who + "closes the gate and plans an epoch together", [&](State& s) {
         NodeState& me = s.node[self];
         me.gated = variant_ != Variant::PublishedFirst;
@@ -226,16 +328,17 @@ class Search {
         (has_all || variant_ == Variant::JoinedTooEarly)) {
       quietly(who + "the peer records that it is in step", [&](State& s) {
         s.node[other].in_step = 1;
-        s.node[other].alone = 0;
+        s.node[other].alone = s.node[other].outdated = 0;
         s.node[other].epoch = n.planned;
+        s.node[self].peer_outdated = 0;
       });
     }
     if (from_.link != 0 && n.planned != 0 && n.joined == 0 && peer.epoch == n.planned &&
         peer.in_step != 0) {
       quietly(who + "hears that the peer joined", [&](State& s) { s.node[self].joined = 1; });
     }
-    if (n.planned != 0 && n.joined != 0 && n.granted == 0 &&
-        from_.register_holder == static_cast<int>(self) && from_.register_epoch < n.planned) {
+    if (n.planned != 0 && n.joined != 0 && n.granted == 0 && may_ask(n, static_cast<int>(self)) &&
+        from_.register_epoch < n.planned) {
       swap(who + "swaps the register to together", self, n.planned, 0);
     }
     if (from_.link == 0 && n.planned != 0 && n.granted == 0) {
@@ -267,8 +370,8 @@ class Search {
       swap(who + "swaps the register to alone", self, next_epoch(), 1);
     }
     // The answer was lost: it is read, and found to name this node.
-    if (n.granted == 0 && from_.register_holder == id && from_.register_alone != 0 &&
-        from_.register_epoch > n.epoch) {
+    if (n.granted == 0 && n.outdated == 0 && from_.register_holder == id &&
+        from_.register_alone != 0 && from_.register_epoch > n.epoch) {
       quietly(who + "reads that the register names it", [&](State& s) {
         s.node[self].granted = s.register_epoch;
         s.node[self].granted_alone = 1;
@@ -324,6 +427,7 @@ class Search {
   Variant variant_;
   int faults_;
   int epochs_;
+  Moves moves_;
   State from_;
   std::unordered_map<State, Step, Hash> seen_;
   std::deque<State> waiting_;
@@ -334,8 +438,8 @@ class Search {
 
 const char* name_of(Variant variant) { return kNames[static_cast<std::size_t>(variant)]; }
 
-Verdict search(Variant variant, int faults, int epochs) {
-  return Search(variant, faults, epochs).run();
+Verdict search(Variant variant, int faults, int epochs, Moves moves) {
+  return Search(variant, faults, epochs, moves).run();
 }
 
 }  // namespace cb::model

@@ -13,20 +13,34 @@
 namespace cb::model {
 
 enum class Variant : uint8_t {
-  Rules,              // as documented
-  NaiveTakeover,      // alone when the link is gone, promoted when the link is gone
-  ForgetfulTiebreak,  // a third voice that grants whoever asks
-  PublishedFirst,     // the gate closes only with the last step of a join
-  JoinedTooEarly,     // the peer records "in step" before it has everything
-  AnswerAssumed,      // a swap whose answer was lost counts as granted
-  AloneBeforeSwap,    // acknowledges alone while the register is asked
-  ServesAfterBoot,    // goes on from its own record after a restart
-  UngatedAfterJoin,   // opens the gate again when a join fails, without asking
+  Rules,                 // as documented
+  NaiveTakeover,         // alone when the link is gone, promoted when the link is gone
+  ForgetfulTiebreak,     // a third voice that grants whoever asks
+  PublishedFirst,        // the gate closes only with the last step of a join
+  JoinedTooEarly,        // the peer records "in step" before it has everything
+  AnswerAssumed,         // a swap whose answer was lost counts as granted
+  AloneBeforeSwap,       // acknowledges alone while the register is asked
+  ServesAfterBoot,       // goes on from its own record after a restart
+  UngatedAfterJoin,      // opens the gate again when a join fails, without asking
+  HandOverAlone,         // who is handed over to serves alone because it was told to
+  ForcedBesideAWriter,   // an operator forces one node while the other serves
+  ForcedPastRegister,    // ... or without the register hearing of it
+  OutdatedNotRecorded,   // the peer says that it is outdated before its disk knows
+  AdoptsThoughOutdated,  // ... or takes up a grant of before although it is
+  OutdatedThoughAhead,   // ... or says it although it has served since
 };
-inline constexpr int kVariants = static_cast<int>(Variant::UngatedAfterJoin) + 1;
+inline constexpr int kVariants = static_cast<int>(Variant::OutdatedThoughAhead) + 1;
 const char* name_of(Variant variant);
 
 inline constexpr int kWrites = 3;
+
+// What may happen besides writes, joins, takeovers and faults.
+struct Moves {
+  bool hand_over =
+      false;             // in good order: no new writes, everything on both, then either may claim
+  bool force = false;    // an operator accepts the loss of what a dead node alone had
+  bool outdate = false;  // a peer that says durably that it is outdated lets the writer go alone
+};
 
 // A log: the numbers of its writes, in order. Numbers are never used twice.
 struct Log {
@@ -47,7 +61,10 @@ struct NodeState {
   uint8_t joined = 0;      // the peer said so
   uint8_t granted = 0;     // number that the register gave, not yet recorded
   uint8_t granted_alone = 0;
-  uint8_t peer_has = 0;  // as the peer acknowledged to us
+  uint8_t peer_has = 0;       // as the peer acknowledged to us
+  uint8_t releasing = 0;      // hands over: takes no more writes
+  uint8_t outdated = 0;       // durably, until it is in step again
+  uint8_t peer_outdated = 0;  // as the peer said
   bool operator==(const NodeState&) const = default;
 };
 
@@ -72,6 +89,6 @@ struct Verdict {
 
 // Every state that at most `faults` cuts, crashes and lost answers can reach, with epochs up to
 // `epochs`.
-Verdict search(Variant variant, int faults, int epochs);
+Verdict search(Variant variant, int faults, int epochs, Moves moves = {});
 
 }  // namespace cb::model

@@ -21,10 +21,22 @@ TEST(Authority, TheRulesLoseNothingInAnyReachableState) {
   std::printf("%llu states\n", static_cast<unsigned long long>(verdict.states));
 }
 
+// The same with what people do: a hand-over in good order, an operator's force, and a peer that
+// lets the writer go alone by giving up its own right.
+TEST(Authority, HandOverForceAndAnOutdatedPeerLoseNothingEither) {
+  const Moves all{.hand_over = true, .force = true, .outdate = true};
+  const Verdict verdict = search(Variant::Rules, 2, 6, all);
+  EXPECT_FALSE(verdict.violated) << trace_of(verdict);
+  EXPECT_GT(verdict.states, 900'000u);
+  std::printf("%llu states\n", static_cast<unsigned long long>(verdict.states));
+}
+
 class WrongRule : public testing::TestWithParam<int> {};
 
 TEST_P(WrongRule, IsFound) {
-  const Verdict verdict = search(static_cast<Variant>(GetParam()), 3, 7);
+  const Moves all{.hand_over = true, .force = true, .outdate = true};
+  const auto variant = static_cast<Variant>(GetParam());
+  const Verdict verdict = search(variant, 3, 7, variant >= Variant::HandOverAlone ? all : Moves{});
   EXPECT_TRUE(verdict.violated) << verdict.states << " states";
   std::printf("%s", trace_of(verdict).c_str());
 }

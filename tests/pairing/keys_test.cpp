@@ -80,6 +80,11 @@ TEST(Keys, OfReplicationIsTheGoldenOne) {
             "24067694ea5610f0fbd45ae3d5755ee47374eb71c907501399c256c60e0fe6e4");
 }
 
+TEST(Keys, OfAWitnessIsTheGoldenOne) {
+  EXPECT_EQ(to_hex(witness_key(counting<32>())),
+            "4d08c9c5593d7abb391158edb1d44b0fcfa4775b0583363b74570bd2f86ae50f");
+}
+
 TEST(Keys, TheMarkTellsKeysApart) {
   auto key = counting<32>();
   EXPECT_EQ(to_hex(key_mark(key)), "702d433b30b6390640a8aa7507d4d9cf");

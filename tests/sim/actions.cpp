@@ -173,7 +173,8 @@ void World::verdict(int index, int slot, uint64_t life, core::Action action, cor
   feed(m, m.slots[static_cast<size_t>(slot)], e);
 }
 
-// One try in four within the deadline; the gateway first, then the address, then the witness.
+// One try in four within the deadline; the gateway first, then the address, then the witness
+// (witness.cpp).
 void World::ask_once(int index, int slot, uint64_t life, core::Action action, int tries_left,
                      int64_t asked_at) {
   Machine& m = machine(index);
@@ -198,26 +199,22 @@ void World::ask_once(int index, int slot, uint64_t life, core::Action action, in
     return;
   }
   const bool defended_now = defended(index, pairing);
-  const bool witness_reached = witness_up_ && !m.in_cut && !m.out_cut && !m.frozen && !lost;
   const int64_t defend_wait = prng_.between(kMs / 2, 3 * kMs);
   queue_.call(now() + defend_wait, [this, index, slot, life, action, kinds, pairing, defended_now,
-                                    witness_reached] {
+                                    asked_at] {
     if (machine(index).life != life || !machine(index).powered) {
       return;
     }
     core::Voices voices;
     voices.gateway_answers = true;
     voices.address_defended = defended_now || defended(index, pairing);
-    if (witness_reached && (kinds & core::kArbitrateWitness) != 0 && !*voices.address_defended) {
-      Pairing& p = pairings_[static_cast<size_t>(pairing)];
-      const bool free = p.witness_holder < 0 || p.witness_holder == index;
-      if (free) {
-        p.witness_holder = index;
-        p.witness_stamp = ++witness_stamps_;
+    const bool gateway_grants = (kinds & core::kArbitrateGateway) == 0 || !*voices.address_defended;
+    if ((kinds & core::kArbitrateWitness) != 0 && gateway_grants) {
+      if (machine(index).slots[static_cast<size_t>(slot)].asked != action.id) {
+        return;  // taken back meanwhile
       }
-      voices.witness_granted = free;
-    } else if ((kinds & core::kArbitrateGateway) == 0) {
-      voices.address_defended = false;
+      ask_witness(index, slot, action, asked_at + action.deadline.as_ns());
+      return;
     }
     verdict(index, slot, life, action, core::verdict_of(kinds, voices));
   });
@@ -229,27 +226,13 @@ void World::arbitrate(Machine& m, Slot& s, const core::Action& action) {
     verdict(m.id, slot, m.life, action, core::Verdict::Granted);
     return;
   }
+  s.asked = action.id;
   const int id = m.id;
   const uint64_t life = m.life;
   const int64_t asked_at = now();
   queue_.call(after(100'000, 2 * kMs), [this, id, slot, life, action, asked_at] {
     ask_once(id, slot, life, action, 4, asked_at);
   });
-}
-
-// Repeated until the witness hears it. What it has granted since is another matter.
-void World::withdraw_witness(int index, int pairing, uint64_t stamp) {
-  Pairing& p = pairings_[static_cast<size_t>(pairing)];
-  const Machine& m = machine(index);
-  if (p.witness_holder != index || p.witness_stamp > stamp) {
-    return;
-  }
-  if (!witness_up_ || m.in_cut || m.out_cut || !m.powered || !m.monitor || m.frozen || m.stopped) {
-    queue_.call(now() + 50 * kMs,
-                [this, index, pairing, stamp] { withdraw_witness(index, pairing, stamp); });
-    return;
-  }
-  p.witness_holder = -1;
 }
 
 void World::fence(Machine& m, Slot& s, const core::Action& action) {
@@ -322,8 +305,9 @@ void World::start(Machine& m, Slot& s, const core::Action& action) {
     case ActionKind::PersistLedger: persist(m, s, action); return;
     case ActionKind::Arbitrate: arbitrate(m, s, action); return;
     case ActionKind::CancelArbitration:
-      if (core::SoloBasis::None == s.state.solo) {
-        withdraw_witness(id, s.pairing, witness_stamps_);
+      s.asked = 0;  // whatever is asked is taken back
+      if (options_.arbiter == Arbiter::Witness) {
+        release_witness(id, slot);
       }
       return;
     case ActionKind::Burst: burst(m, slot); return;

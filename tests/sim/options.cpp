@@ -30,6 +30,9 @@ constexpr PlantedText kPlantedTexts[kPlanted] = {
     {"never-yield", "the guard stays open when the core closes it"},
     {"proof-for-all", "every start believes that its ledger proves its right"},
     {"deaf-to-goodbye", "a peer that stops on purpose is taken for dead"},
+    {"witness-forgets", "a witness starts without what it had granted"},
+    {"witness-unordered", "a witness does what is late after what was said later"},
+    {"answer-assumed", "no answer of the witness is taken for a grant"},
 };
 
 // What only one fault at a time may do to a pair that is judged by the gateway alone.
@@ -118,6 +121,7 @@ Options draw(uint64_t seed) {
   o.fault_gap = Duration::from_ms(prng.between(300, 4000));
   o.faults_for = Duration::from_ms(prng.between(6'000, 20'000));
   o.upgrades = o.domain == Domain::None && prng.chance(1, 4);
+  o.witness_faults = o.arbiter == Arbiter::Witness && prng.chance(2, 3);
   return o;
 }
 
@@ -126,7 +130,8 @@ std::string Options::text() const {
   std::snprintf(
       line, sizeof line,
       "seed %llu: %s%s%s%s%s%s%s %s failover, %s failback, probes %lld ms x %d, wait %lld ms, hold "
-      "%lld ms, drift %d ppm; faults%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s loss %d dup %d delay %d fail %d "
+      "%lld ms, drift %d ppm; faults%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s%s loss %d dup %d delay %d fail "
+      "%d "
       "(permille), gap %lld ms, for %lld ms%s%s",
       static_cast<unsigned long long>(seed), name_of(arbiter), n_to_1 ? " 2:1" : "",
       direct_link ? " direct" : "", has_volume ? " volume" : "", has_services ? " services" : "",
@@ -138,7 +143,7 @@ std::string Options::text() const {
       freeze ? " freeze" : "", direct_cut ? " direct-cut" : "", service_cut ? " service-cut" : "",
       gateway_down ? " gateway-down" : "", service_failures ? " services" : "",
       slow_actions ? " slow" : "", old_ledgers ? " old-ledgers" : "", upgrades ? " upgrades" : "",
-      operators ? " operators" : "", attacker ? " attacker" : "",
+      witness_faults ? " witness" : "", operators ? " operators" : "", attacker ? " attacker" : "",
       domain == Domain::Loss ? " noise" : "", loss_permille, duplicate_permille, delay_permille,
       action_failures_permille, static_cast<long long>(fault_gap.as_ms()),
       static_cast<long long>(faults_for.as_ms()), planted != Planted::None ? "; planted " : "",

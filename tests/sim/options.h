@@ -45,8 +45,11 @@ enum class Planted : uint8_t {
   NeverYield,         // the guard stays as it was when the core closes it
   ProofForAll,        // every start believes that its ledger proves its right
   DeafToGoodbye,      // a peer that stops on purpose is taken for dead, without being asked
+  WitnessForgets,     // a witness starts without what it had granted
+  WitnessUnordered,   // a witness does what is late after what was said later
+  AnswerAssumed,      // no answer of the witness is taken for a grant
 };
-inline constexpr int kPlanted = 16;
+inline constexpr int kPlanted = 19;
 
 const char* name_of(Planted bug);
 const char* what_is(Planted bug);
@@ -92,6 +95,7 @@ struct Options {
   int action_failures_permille = 0;
   bool old_ledgers = false;
   bool upgrades = false;  // both monitors are restarted in turn, and then the holder is cut off
+  bool witness_faults = false;  // it dies, is slow, its answers are lost
   bool operators = false;
   bool attacker = false;
   Duration fault_gap{};   // mean time between two faults

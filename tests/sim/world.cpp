@@ -15,7 +15,10 @@ constexpr int64_t kQuiet = 6 * kSecond;
 }  // namespace
 
 World::World(const Options& options)
-    : options_(options), prng_(options.seed * 3 + 1), fault_prng_(options.seed * 3 + 2) {
+    : options_(options),
+      prng_(options.seed * 3 + 1),
+      fault_prng_(options.seed * 3 + 2),
+      witness_prng_(options.seed * 3 + 3) {
   const int primaries = options_.n_to_1 ? 2 : 1;
   const int secondary = primaries;
   machines_.resize(static_cast<size_t>(primaries) + 1);
@@ -153,7 +156,9 @@ bool World::healthy(int index) {
 bool World::converged() {
   bool all = true;
   for (size_t i = 0; i < pairings_.size(); ++i) {
-    all = all && healthy(static_cast<int>(i));
+    // A grant that nobody needs any more would refuse the next takeover.
+    all = all && healthy(static_cast<int>(i)) &&
+          pairings_[i].record.holder == core::witness::Holder::Nobody;
   }
   return all;
 }
@@ -163,6 +168,7 @@ void World::heal() {
   healed_ = true;
   gateway_up_ = true;
   witness_up_ = true;
+  witness_slow_ = witness_loses_answers_ = false;
   for (Pairing& p : pairings_) {
     p.direct_cut[0] = p.direct_cut[1] = false;
   }
@@ -198,6 +204,7 @@ void World::heal() {
 bool World::run() {
   boot_all();
   next_fault();
+  next_witness_fault();
   if (options_.operators) {
     next_operator();
   }

@@ -15,6 +15,7 @@
 #include "bpf/heartbeat.h"
 #include "core/detector.h"
 #include "core/step.h"
+#include "core/witness/record.h"
 #include "tests/sim/options.h"
 #include "tests/sim/queue.h"
 
@@ -39,6 +40,14 @@ struct Volume {
 };
 
 // One pairing on one machine.
+// What a node wants of the witness, until it is answered or something else is wanted.
+struct Wish {
+  uint64_t number = 0;  // 0: nothing
+  core::witness::Request request;
+  core::Action action;   // Grant: whose answer it is
+  int64_t deadline = 0;  // Grant
+};
+
 struct Slot {
   int pairing = 0;
   int peer = 0;  // machine
@@ -66,6 +75,8 @@ struct Slot {
   std::vector<core::LedgerRecord> ledger_history;
   bool writing = false;
   core::LedgerRecord write;
+  core::ActionId asked = 0;  // the question to arbitration that runs
+  Wish wish;                 // of the witness
   // services and data; an edge does one thing at a time, and what it gave up has no effect any more
   uint64_t edge_turn[4] = {};
   bool services_running = false;
@@ -116,9 +127,11 @@ struct Pairing {
   // alone was asked: if that peer was frozen and not dead, both serve until they hear each other
   // (docs/state-machine.md).
   bool operator_risk = false;
-  // the witness
-  int witness_holder = -1;
-  uint64_t witness_stamp = 0;
+  // the witness; what it knows of numbers is of its own life
+  core::witness::Record record{.met = 3};
+  uint64_t asked[2] = {0, 0};  // numbers given out, by node
+  uint64_t newest[2] = {0, 0};
+  core::witness::Result answered[2] = {};
 };
 
 struct Frame {
@@ -211,11 +224,20 @@ class World {
   void verdict(int machine, int slot, uint64_t life, core::Action action, core::Verdict verdict);
   void fence(Machine& m, Slot& s, const core::Action& action);
   void close_lease(Machine& m, Slot& s, const core::Action& action);
-  void withdraw_witness(int machine, int pairing, uint64_t stamp);
   void exit_monitor(Machine& m);
   void announce(const Machine& m, const Slot& s);
   int64_t duration_of(core::ActionKind kind);
   static size_t edge_of(core::ActionKind kind);
+
+  // witness.cpp
+  void ask_witness(int machine, int slot, const core::Action& action, int64_t deadline);
+  void release_witness(int machine, int slot);
+  void wish(int machine, int slot, Wish wish);
+  void tell_witness(int machine, int slot, uint64_t life, uint64_t number);
+  void witness_hears(int machine, int slot, uint64_t life, uint64_t witness_life, const Wish& wish);
+  void witness_answers(int machine, int slot, uint64_t life, uint64_t number,
+                       core::witness::Result result);
+  void next_witness_fault();
 
   // volume.cpp
   void volume_turn(int pairing);
@@ -237,8 +259,9 @@ class World {
 
   Options options_;
   Queue queue_;
-  Prng prng_;        // the world
-  Prng fault_prng_;  // faults have draws of their own
+  Prng prng_;          // the world
+  Prng fault_prng_;    // faults have draws of their own
+  Prng witness_prng_;  // and so has the witness
   std::vector<Machine> machines_;
   std::vector<Pairing> pairings_;
   std::vector<Frame> frames_;
@@ -249,7 +272,9 @@ class World {
   int64_t fault_over_at_ = 0;
   bool gateway_up_ = true;
   bool witness_up_ = true;
-  uint64_t witness_stamps_ = 0;
+  bool witness_slow_ = false;
+  bool witness_loses_answers_ = false;
+  uint64_t witness_life_ = 1;
   std::string objection_;
   std::string trace_;
   bool tracing_ = false;

@@ -362,7 +362,7 @@ void Instance::begin_close_lease(core::ActionId id) {
 void Instance::begin_arbitration(const core::Action& action, Instant now) {
   (void)now;
   const core::ActionId id = action.id;
-  edges_.arbitrate(action.deadline, leash_.guard([this, id](core::Verdict verdict) {
+  edges_.arbitrate(action.term, action.deadline, leash_.guard([this, id](core::Verdict verdict) {
     timeline_.arbitrated = boottime_now();
     core::Event event;
     event.kind = core::EventKind::ArbitrationDone;

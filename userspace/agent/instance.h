@@ -30,7 +30,8 @@ using loop::Done;
 // once or later.
 struct InstanceEdges {
   std::function<void(const core::LedgerRecord&, Done)> persist;
-  std::function<void(Duration deadline, std::function<void(core::Verdict)>)> arbitrate;
+  std::function<void(uint64_t term, Duration deadline, std::function<void(core::Verdict)>)>
+      arbitrate;
   std::function<void()> cancel_arbitration;
   std::function<void()> burst;
   std::function<void()> get_ready;     // a takeover may follow within milliseconds

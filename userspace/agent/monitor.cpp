@@ -209,6 +209,9 @@ Result<> Monitor::open_world() {
   std::vector<std::string> voices;
   std::copy_if(node.arbitration.begin(), node.arbitration.end(), std::back_inserter(voices),
                [](const std::string& kind) { return kind != "fence"; });
+  // The witness last, wherever it is written: its yes is a promise, and no later no may follow it.
+  std::stable_partition(voices.begin(), voices.end(),
+                        [](const std::string& kind) { return kind != "witness"; });
   world_.arbitration = std::make_unique<edge::ArbitrationEdge>(*world_.loop, std::move(voices));
   CB_TRY(events, edge::EventLog::open(
                      *world_.loop, {.store = {.root = options_.root.empty() ? "/" : options_.root,

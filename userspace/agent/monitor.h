@@ -80,6 +80,7 @@ class Monitor {
   Json plan_of(const Unit& unit, const core::Event& event) const;
 
   // pairing.cpp
+  void verb_witness_key(const Json& request, const ControlServer::Client& client);
   void verb_pairing_code(const ControlServer::Client& client);
   void verb_pair(const Json& request, const ControlServer::Client& client);
   void verb_unpair(const Json& request, const ControlServer::Client& client);

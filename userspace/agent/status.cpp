@@ -99,6 +99,25 @@ const char* profile_name(config::Profile profile) {
   return "?";
 }
 
+Json witness_json(const Unit& unit, const config::Node& node, Instant now) {
+  if (unit.witness() == nullptr) {
+    return nullptr;
+  }
+  const edge::WitnessFacts facts = unit.witness()->facts();
+  const bool ever = facts.answered_at != Instant{};
+  return Json{{"address", node.witness_address.text()},
+              {"port", node.witness_port},
+              {"answers", facts.answers},
+              {"age_ms", ever ? Json(as_ms(now - facts.answered_at)) : Json(nullptr)},
+              {"round_trip_us", ever ? Json(facts.round_trip.as_us()) : Json(nullptr)},
+              {"holder", edge::text_of(facts.record.holder)},
+              {"term", facts.record.term},
+              {"trouble", facts.trouble.empty() ? Json(nullptr) : Json(facts.trouble)},
+              {"sent", facts.sent},
+              {"answered", facts.answered},
+              {"dropped", facts.dropped}};
+}
+
 }  // namespace
 
 Json Monitor::status() const {
@@ -304,6 +323,7 @@ Json Monitor::status_of(const Unit& unit, Instant now) const {
                       {"last_passed_ns", guarded->last_passed_ns},
                       {"last_dropped_ns", guarded->last_dropped_ns}};
   }
+  out["witness"] = witness_json(unit, node, now);
   out["last_failover"] = timeline_json(instance.last_failover());
   out["services"] = Json::array();
   for (const edge::ServiceFacts& service : unit.services()) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/unit.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/check.h"
@@ -131,6 +132,7 @@ Result<std::unique_ptr<Unit>> Unit::open(World& world, unsigned slot,
         *world.loop,
         std::make_unique<fence::Command>(*world.loop, *world.slow, world.node.fence_command));
   }
+  CB_TRY_DO(unit->open_witness(pair));
   unit->instance_ = std::make_unique<Instance>(*world.loop, *world.kernel,
                                                setup_of(world, slot, pair), unit->edges());
   return unit;
@@ -259,7 +261,34 @@ void Unit::watch_conflicts(bool on) {
   }
 }
 
-void Unit::arbitrate(Duration deadline, std::function<void(core::Verdict)> answer) {
+Result<> Unit::open_witness(const std::optional<config::Pair>& pair) {
+  const auto& kinds = world_.node.arbitration;
+  const bool wanted = std::find(kinds.begin(), kinds.end(), "witness") != kinds.end();
+  if (!wanted || !pair) {
+    return cb::Done{};
+  }
+  edge::WitnessEdge::Options options;
+  options.address = world_.node.witness_address;
+  options.port = world_.node.witness_port;
+  options.deadline = world_.node.witness_deadline;
+  options.pairing = pair->id;
+  options.node = pair->self_role == core::Role::Primary ? 0 : 1;
+  options.key = pairing::witness_key(pairing::PairingKey(pair->key));
+  options.holds = [this] {
+    return instance_ != nullptr && instance_->state().guard == core::GuardMode::Solo;
+  };
+  options.on_change = [this](bool answers, const std::string& text) {
+    const std::string what = answers ? "The witness answers again" : "The witness does not answer";
+    log_line(answers ? LogLevel::Notice : LogLevel::Warning, "%s: %s%s%s", name().c_str(),
+             what.c_str(), text.empty() ? "" : ": ", text.c_str());
+    add_event(what, text);
+  };
+  CB_TRY(witness, edge::WitnessEdge::open(*world_.loop, std::move(options)));
+  witness_ = std::move(witness);
+  return cb::Done{};
+}
+
+void Unit::arbitrate(uint64_t term, Duration deadline, std::function<void(core::Verdict)> answer) {
   const Instant by =
       boottime_now() + (deadline > Duration{} ? deadline : world_.node.arbitration_deadline);
   // While the question runs, probes leave too: a network that has just healed shows in their
@@ -284,6 +313,12 @@ void Unit::arbitrate(Duration deadline, std::function<void(core::Verdict)> answe
         done(said.verdict, said.text);
       });
       return [this, id] { world_.arp->cancel(id); };
+    };
+  }
+  if (witness_) {
+    kinds.witness = [this, term](Instant until,
+                                 std::function<void(core::Verdict, const std::string&)> done) {
+      return witness_->grant(term, until, std::move(done));
     };
   }
   question_ = world_.arbitration->ask(
@@ -339,11 +374,16 @@ InstanceEdges Unit::edges() {
     }
     ledger_->write(record, Instant::never(), std::move(done));
   };
-  e.arbitrate = [this](Duration deadline, auto answer) { arbitrate(deadline, std::move(answer)); };
+  e.arbitrate = [this](uint64_t term, Duration deadline, auto answer) {
+    arbitrate(term, deadline, std::move(answer));
+  };
   e.cancel_arbitration = [this] {
     if (question_ != 0) {
       world_.arbitration->cancel(question_);
       question_ = 0;
+    }
+    if (witness_) {
+      witness_->release();
     }
   };
   e.burst = [this] { world_.prober->burst(static_cast<int>(instance_->slot())); };

@@ -17,6 +17,7 @@
 #include "edge/ledger.h"
 #include "edge/service.h"
 #include "edge/volume.h"
+#include "edge/witness.h"
 
 namespace cb::agent {
 
@@ -51,6 +52,8 @@ class Unit {
   std::vector<edge::ServiceFacts> services() const { return services_->facts(); }
   const std::optional<config::Pair>& pair() const { return instance_->setup().pair; }
   std::string name() const;  // primary HM address, or "unpaired"
+  // The pairing's witness, also for the volume's register; nullptr: none is configured.
+  edge::WitnessEdge* witness() const { return witness_.get(); }
   // This unit's rows of the prober's table.
   void fill_paths(edge::ProbePaths& paths) const;
   bool exited() const { return exited_; }
@@ -61,7 +64,8 @@ class Unit {
   Unit(World& world, UnitCallbacks callbacks) : world_(world), callbacks_(std::move(callbacks)) {}
   Result<> enter_maps(unsigned slot, const std::optional<config::Pair>& pair);
   InstanceEdges edges();
-  void arbitrate(Duration deadline, std::function<void(core::Verdict)> answer);
+  Result<> open_witness(const std::optional<config::Pair>& pair);
+  void arbitrate(uint64_t term, Duration deadline, std::function<void(core::Verdict)> answer);
   void add_event(const std::string& description, const std::string& remarks);
   void report(const core::Action& action);
   void watch_conflicts(bool on);
@@ -75,6 +79,7 @@ class Unit {
   std::unique_ptr<edge::ServiceEdge> services_;
   std::unique_ptr<edge::VolumeEdge> volume_;
   std::unique_ptr<edge::FenceEdge> fence_;
+  std::unique_ptr<edge::WitnessEdge> witness_;
   std::unique_ptr<Instance> instance_;
   Fd direct_socket_;
   Fd network_socket_;

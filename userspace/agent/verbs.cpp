@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/state_text.h"
+#include "pairing/keys.h"
+#include "witness/keys.h"
 
 namespace cb::agent {
 namespace {
@@ -108,6 +110,8 @@ void Monitor::on_request(const Json& request, const ControlServer::Client& clien
     verb_vip(request, client);
   } else if (verb == "drill") {
     verb_drill(request, client);
+  } else if (verb == "witness-key") {
+    verb_witness_key(request, client);
   } else if (verb == "pairing-code") {
     verb_pairing_code(client);
   } else if (verb == "pair") {
@@ -355,6 +359,27 @@ void Monitor::verb_drill(const Json& request, const ControlServer::Client& clien
   reply["eligible"] = core::is_eligible(copy);
   reply["automatic"] = core::is_automatic(copy);
   reply["timeline"] = config::timeline_text(world_.node, unit->pair() ? &*unit->pair() : nullptr);
+  client.send(reply);
+}
+
+// The only way out for a key of ours, and only to root, whose the control socket is.
+void Monitor::verb_witness_key(const Json& request, const ControlServer::Client& client) {
+  Unit* unit = unit_for(request, client);
+  if (unit == nullptr) {
+    return;
+  }
+  if (!unit->pair()) {
+    client.send(error_reply("this node is not paired: there is no key yet",
+                            "pair it first: crossbeat pair", kExitRefused));
+    return;
+  }
+  witness::Enrolment enrolment{unit->pair()->id,
+                               pairing::witness_key(pairing::PairingKey(unit->pair()->key))};
+  Json reply = ok_reply();
+  reply["pairing"] = unit->name();
+  reply["line"] = witness::enrolment_line(enrolment);
+  witness::wipe(enrolment.key);
+  log_notice("%s: the key for a witness was given to an operator", unit->name().c_str());
   client.send(reply);
 }
 

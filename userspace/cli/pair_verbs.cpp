@@ -115,6 +115,26 @@ int pairing_code(const Context& context) {
   return kDone;
 }
 
+// The line alone on standard output, so that it goes through a pipe.
+int witness_key(const Context& context) {
+  const auto reply = context.ask(context.request("witness-key"));
+  if (!reply) {
+    return context.report(reply.error());
+  }
+  if (!is_ok(*reply)) {
+    return context.refused(*reply);
+  }
+  if (context.options().json) {
+    context.print(*reply);
+    return kDone;
+  }
+  context.terminal().out << text_at(*reply, "line", "?") << "\n";
+  context.terminal().err << "This line makes a machine the witness of the pairing "
+                         << text_at(*reply, "pairing", "?")
+                         << ". Keep it secret; on the witness: crossbeat-witness add\n";
+  return kDone;
+}
+
 int pair(const Context& context, const std::string& peer, const CodeSource& source) {
   auto client = context.connect();  // before anybody is asked for anything
   if (!client) {

@@ -320,6 +320,13 @@ class CommandLine {
              [](const Context& context) { return unpair(context); });
     takes_dry_run(unpair_verb);
     takes_force(unpair_verb, "Also when the peer cannot be told, or the service ends by it");
+
+    CLI::App* witness_verb = app_.add_subcommand("witness", "The third voice of a pairing");
+    witness_verb->require_subcommand(1)->fallthrough();
+    verb(*witness_verb, "key", "Print the line that makes a machine the witness of this pairing",
+         "It holds a key: let it go through a pipe. Example:\n"
+         "  crossbeat witness key | ssh WITNESS sudo crossbeat-witness add",
+         [](const Context& context) { return witness_key(context); });
   }
 
   void add_process() {

@@ -109,6 +109,20 @@ std::string last_failover_row(const PairView& pair) {
   return row("last failover", joined({text, reason}, ", ")) + (parts.empty() ? "" : row("", parts));
 }
 
+std::string witness_row(const PairView& pair) {
+  if (!pair.witness.is_object()) {
+    return "";
+  }
+  const bool answers = flag_at(pair.witness, "answers");
+  std::string detail = text_at(pair.witness, "trouble");
+  if (answers && detail.empty()) {
+    detail = "the address is held by " + text_at(pair.witness, "holder", "nobody");
+  }
+  return row("witness", joined({text_at(pair.witness, "address", "?"),
+                                answers ? "answers" : "DOES NOT ANSWER", detail},
+                               ", "));
+}
+
 std::string services_rows(const PairView& pair) {
   std::string text;
   if (!pair.services.is_array()) {
@@ -150,6 +164,7 @@ std::string pair_table(const NodeView& node, const PairView& pair, bool saved) {
         row("failover", joined({lower(pair.failover_type), "failback " + lower(pair.failback_type),
                                 pair.profile.empty() ? "" : "profile " + pair.profile, detection},
                                ", "));
+    text += witness_row(pair);
     text += last_failover_row(pair);
   }
   return text + services_rows(pair);

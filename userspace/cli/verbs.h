@@ -38,6 +38,7 @@ struct CodeSource {
 int pairing_code(const Context& context);
 int pair(const Context& context, const std::string& peer, const CodeSource& code);
 int unpair(const Context& context);
+int witness_key(const Context& context);
 
 // event_verbs.cpp
 struct EventsOptions {

@@ -67,6 +67,7 @@ PairView pair_of(const Json& json, bool paired) {
   pair.maintenance = flag_at(json, "maintenance");
   pair.stale = flag_at(json, "stale");
   pair.ledger_failed = flag_at(json, "ledger_failed");
+  pair.witness = at(json, "witness");
   pair.last_failover = at(json, "last_failover");
   pair.services = at(json, "services");
   return pair;

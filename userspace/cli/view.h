@@ -61,6 +61,7 @@ struct PairView {
   bool maintenance = false;
   bool stale = false;
   bool ledger_failed = false;
+  Json witness;  // null: none is configured
   Json last_failover;
   Json services;
 

@@ -40,6 +40,8 @@ Node default_node() {
   node.arbitration = {"gateway"};
   node.arbitration_deadline = kArbitrationDeadline;
   node.defend_wait = kDefendWait;
+  node.witness_port = kWitnessPort;
+  node.witness_deadline = kWitnessDeadline;
   node.fence_deadline = kFenceDeadline;
   node.announce_schedule.assign(kAnnounceSchedule.begin(), kAnnounceSchedule.end());
   node.announce_refresh = kAnnounceRefresh;

@@ -49,6 +49,9 @@ inline constexpr int kAutomaticMovesMax = 3;
 inline constexpr int kAutomaticMovesLimit = 8;  // core::State remembers so many
 inline constexpr Duration kAutomaticMovesWindow = 900_s;
 inline constexpr Duration kArbitrationDeadline = 50_ms;
+inline constexpr Duration kWitnessArbitrationDeadline = 500_ms;  // its disk is part of it
+inline constexpr int kWitnessPort = 7391;
+inline constexpr Duration kWitnessDeadline = 5_s;
 inline constexpr Duration kDefendWait = 150_us;
 // How much longer than the proof of silence takes a grant lasts: so much later may the probes of
 // both nodes leave at once without the right to serve running out.

@@ -119,9 +119,12 @@ struct Node {
   std::vector<std::string>
       arbitration;  // [arbitration] kinds = ["gateway"]; gateway, witness, fence, none
   bool accept_no_arbitration_risk = false;
-  Duration arbitration_deadline{};  // default 50 ms
-  Duration defend_wait{};  // how long after the gateway's answer the address must stay undefended;
-                           // default 150 us
+  Duration arbitration_deadline{};  // default 50 ms, with a witness 500 ms
+  Duration defend_wait{};   // how long after the gateway's answer the address must stay undefended;
+                            // default 150 us
+  Address witness_address;  // [witness] address; zero: none
+  uint16_t witness_port = 7391;  // [witness] port
+  Duration witness_deadline{};   // [witness] deadline: silent for so long, it counts as down; 5 s
   std::vector<std::string> fence_command;  // [fence] command and arguments (no shell)
   Duration fence_deadline{};               // [fence] deadline, default 20 s
 

@@ -110,7 +110,12 @@ std::string policy_text(const Node& node) {
       line("kinds", list(node.arbitration)) +
       line("accept_no_arbitration_risk", flag(node.accept_no_arbitration_risk)) +
       line("deadline", time(node.arbitration_deadline)) +
-      line("defend_wait", time(node.defend_wait)) + "\n[fence]\n";
+      line("defend_wait", time(node.defend_wait)) + "\n[witness]\n";
+  if (!is_zero(node.witness_address)) {
+    text += line("address", quoted(node.witness_address.text()));
+  }
+  text += line("port", std::to_string(node.witness_port)) +
+          line("deadline", time(node.witness_deadline)) + "\n[fence]\n";
   if (!node.fence_command.empty()) {
     text += line("command", list(node.fence_command));
   }

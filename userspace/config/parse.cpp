@@ -175,8 +175,21 @@ void read_failover(Reader table, Node& node) {
 void read_arbitration(Reader table, Node& node) {
   put(node.arbitration, table.texts("kinds", true));
   put(node.accept_no_arbitration_risk, table.flag("accept_no_arbitration_risk"));
+  const auto& kinds = node.arbitration;
+  if (std::find(kinds.begin(), kinds.end(), "witness") != kinds.end()) {
+    node.arbitration_deadline = kWitnessArbitrationDeadline;
+  }
   put(node.arbitration_deadline, table.duration("deadline", 1_ms, 60_s));
   put(node.defend_wait, table.duration("defend_wait", 50_us, 1_s));
+  table.finish();
+}
+
+void read_witness(Reader table, Node& node) {
+  read_address(table, "address", node.witness_address);
+  if (const auto port = table.number("port", 1, 65535)) {
+    node.witness_port = static_cast<uint16_t>(*port);
+  }
+  put(node.witness_deadline, table.duration("deadline", 2_s, 600_s));
   table.finish();
 }
 
@@ -254,6 +267,7 @@ Parsed<Node> parse_node(std::string_view toml, std::string_view file_name,
   read_heartbeat(top.table("heartbeat"), node, notes);
   read_failover(top.table("failover"), node);
   read_arbitration(top.table("arbitration"), node);
+  read_witness(top.table("witness"), node);
   read_fence(top.table("fence"), node);
   read_announce(top.table("announce"), node);
   read_services(top, node, notes);

@@ -93,6 +93,11 @@ std::string verdicts(const Plan& plan) {
         "", "the gateway does not answer: this node is cut off; it stays closed and asks again");
     text += row("", "somebody defends the virtual address: the peer lives; no takeover, ask again");
   }
+  if ((kinds & core::kArbitrateWitness) != 0) {
+    const std::string who = "the witness " + plan.node.witness_address.text();
+    text += row("", who + " grants: take over; it has granted to the peer: no takeover, ask again");
+    text += row("", who + " does not answer: no takeover, and nobody goes on alone; ask again");
+  }
   if ((kinds & core::kArbitrateFence) != 0) {
     text +=
         row("", "the fence command succeeds: take over; it fails or is late: no takeover, alarm");
@@ -142,6 +147,9 @@ std::string failover(const Plan& plan) {
               kinds_text(plan.node) + "; at most " + to_text(plan.settings.arbitration_deadline) +
                   ((plan.settings.arbitration & core::kArbitrateGateway) != 0
                        ? ", as a rule one round trip plus " + to_text(plan.node.defend_wait)
+                       : "") +
+                  ((plan.settings.arbitration & core::kArbitrateWitness) != 0
+                       ? "; then the witness, a round trip and a write to its disk"
                        : ""));
   text += verdicts(plan);
   text +=
@@ -191,6 +199,10 @@ std::string other_faults(const Plan& plan) {
   text += row("and back", std::string(plan.settings.automatic_failback ? "automatic" : "manual") +
                               " failback, not before " + to_text(plan.settings.hold_down) +
                               " and data in step");
+  if ((plan.settings.arbitration & core::kArbitrateWitness) != 0) {
+    text += row("witness down", "while the nodes see each other: an alarm after " +
+                                    to_text(plan.node.witness_deadline) + ", and nothing else");
+  }
   text += row("flapping",
               std::to_string(plan.settings.automatic_moves_max) + " automatic moves within " +
                   duration_text(plan.settings.automatic_moves_window) + " turn automatic mode off");

@@ -332,11 +332,7 @@ class Validator {
     const auto has = [&](std::string_view kind) {
       return std::find(kinds.begin(), kinds.end(), kind) != kinds.end();
     };
-    if (has("witness")) {
-      error("arbitration.kinds",
-            "this version has no witness yet; write kinds = [\"gateway\"] or [\"gateway\", "
-            "\"fence\"]");
-    }
+    witness(has("witness"));
     if (has("none") && kinds.size() > 1) {
       error("arbitration.kinds", "\"none\" cannot be combined with others; remove it, or them");
     } else if (has("none") && node_.automatic_failover && !node_.accept_no_arbitration_risk) {
@@ -355,6 +351,29 @@ class Validator {
     if (node_.defend_wait >= node_.arbitration_deadline) {
       error("arbitration.defend_wait", "must be shorter than the deadline of the whole question (" +
                                            duration_text(node_.arbitration_deadline) + ")");
+    }
+  }
+
+  void witness(bool wanted) {
+    if (notes_.is_broken("witness.address")) {
+      return;
+    }
+    const bool named = !is_zero(node_.witness_address);
+    const auto is_own = [&](const Address& address) {
+      return address == node_.hm_address ||
+             std::any_of(node_.virtual_addresses.begin(), node_.virtual_addresses.end(),
+                         [&](const Prefix& prefix) { return prefix.address == address; });
+    };
+    if (wanted && !named) {
+      error("arbitration.kinds",
+            "\"witness\" needs one; write address = \"...\" in [witness], the machine on which "
+            "crossbeat-witness runs");
+    } else if (named && !wanted) {
+      warning("witness.address",
+              "the witness is never asked: \"witness\" is not among the kinds of [arbitration]");
+    } else if (named && is_own(node_.witness_address)) {
+      error("witness.address",
+            "this node cannot be its own witness; it must run on a third machine");
     }
   }
 

@@ -90,6 +90,9 @@ void weigh_leased(Work& w) noexcept {
     ask(w);
     return;
   }
+  if (peer_is_a_standby(s) || peer_waits_for_an_operator(s)) {
+    s.peer_stale = false;  // it caught up under our lease; the witness need not refuse it any more
+  }
   const SoloBasis basis = basis_beside(s);
   if (basis == SoloBasis::None) {
     drop_question(w);

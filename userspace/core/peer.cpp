@@ -148,7 +148,9 @@ void absorb_verdict(Work& w) noexcept {
   q.verdict = w.e.verdict;
   q.answered_at = w.now;
   q.ask_again_at = w.now + ask_again_after(w.s.settings);
-  if (w.e.verdict == Verdict::Granted && needs_witness(w.s)) {
+  // Without its answer nobody knows: it may have granted.
+  const bool maybe = w.e.verdict == Verdict::Granted || w.e.verdict == Verdict::Unavailable;
+  if (maybe && needs_witness(w.s)) {
     w.s.witness_held = true;
   }
   report(w, Report::ArbitrationSaid, static_cast<uint64_t>(w.e.verdict));

@@ -77,8 +77,7 @@ void ArbitrationEdge::next(QuestionId id) {
                               : kind == "fence" ? question.with.fence
                                                 : question.with.witness;
   if (!ask) {
-    on_verdict(id, place, core::Verdict::Unavailable,
-               kind == "witness" ? "not available in this version" : "not configured");
+    on_verdict(id, place, core::Verdict::Unavailable, "not configured");
     return;
   }
   auto take_back = ask(question.deadline, answer);

@@ -33,7 +33,7 @@ using ArbitrationAsk = std::function<std::function<void()>(
 struct ArbitrationKinds {
   ArbitrationAsk gateway;  // empty: answers Unavailable ("not configured")
   ArbitrationAsk fence;
-  ArbitrationAsk witness;  // empty: answers Unavailable ("not available in this version")
+  ArbitrationAsk witness;  // should come last: what it grants it refuses the peer
 };
 
 class ArbitrationEdge {

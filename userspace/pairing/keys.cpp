@@ -16,6 +16,7 @@ constexpr Label kHeartbeat = "cbbeat01";
 constexpr Label kCall = "cbcall01";
 constexpr Label kMark = "cbmark01";
 constexpr Label kData = "cbdata01";
+constexpr Label kWitness = "cbwitn01";
 
 template <std::size_t N>
 void derive(std::span<std::uint8_t, N> out, PairingKey master, const Label& label,
@@ -85,6 +86,12 @@ CallKeys call_keys(PairingKey key, core::Role caller) {
 Secret<32> replication_key(PairingKey key) {
   Secret<32> out;
   derive(out, key, kData, 1);
+  return out;
+}
+
+std::array<std::uint8_t, 32> witness_key(PairingKey key) {
+  std::array<std::uint8_t, 32> out{};
+  derive(std::span<std::uint8_t, 32>(out), key, kWitness, 1);
   return out;
 }
 

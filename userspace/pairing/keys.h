@@ -12,7 +12,8 @@
 //   pairing key      "cbcall01"  1 + 2 * (caller is the secondary) + (0 request,     call_keys
 //                                1 answer)
 //   pairing key      "cbmark01"  1                                                   key_mark
-//   pairing key      "cbdata01"  1 replication_key
+//   pairing key      "cbdata01"  1                                                   replication_key
+//   pairing key      "cbwitn01"  1                                                   witness_key
 #pragma once
 
 #include <array>
@@ -50,6 +51,10 @@ CallKeys call_keys(PairingKey key, core::Role caller);
 
 // The pre-shared key of the replication transport (docs/protocol-transport.md section 3).
 Secret<32> replication_key(PairingKey key);
+
+// All that a witness is told (witness/keys.h): enough to answer as the witness of this pairing, and
+// for nothing else.
+std::array<std::uint8_t, 32> witness_key(PairingKey key);
 
 // Tells whether two nodes hold the same key, without telling the key. Public.
 using KeyMark = std::array<std::uint8_t, 16>;

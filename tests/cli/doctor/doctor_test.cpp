@@ -157,6 +157,19 @@ const std::vector<Illness> kIllnesses = {
      [](Sickbed& b) {
        b.configured_.problems = {{"crossbeat.toml", 3, false, "bad"}};
      }},
+    {"WitnessGone", "witness", Severity::Problem, "would neither take over nor go on alone",
+     "systemctl status crossbeat-witness",
+     [](Sickbed& b) {
+       b.pair()["witness"] = {
+           {"address", "10.9.9.9"}, {"answers", false}, {"trouble", "no answer"}};
+     }},
+    {"WitnessNew", "witness", Severity::Problem, "has not heard both nodes",
+     "crossbeat-witness list",
+     [](Sickbed& b) {
+       b.pair()["witness"] = {{"address", "10.9.9.9"},
+                              {"answers", true},
+                              {"trouble", "the witness is new and has not heard both nodes yet"}};
+     }},
     {"ConfigurationDoubtful", "configuration", Severity::Warning, "odd", "crossbeat config check",
      [](Sickbed& b) {
        b.configured_.problems = {{"crossbeat.toml", 3, true, "odd"}};

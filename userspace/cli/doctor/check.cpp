@@ -39,6 +39,7 @@ const std::vector<Check>& checks() {
                                           {"automatic", check_automatic},
                                           {"frames", check_frames},
                                           {"gateway", check_gateway},
+                                          {"witness", check_witness},
                                           {"interfaces", check_interfaces},
                                           {"mtu", check_mtu},
                                           {"offloads", check_offloads},

@@ -33,6 +33,7 @@ void check_services(const Probe& probe, Report& report);
 void check_automatic(const Probe& probe, Report& report);
 void check_frames(const Probe& probe, Report& report);
 void check_gateway(const Probe& probe, Report& report);
+void check_witness(const Probe& probe, Report& report);
 
 // check_network.cpp
 void check_interfaces(const Probe& probe, Report& report);

@@ -307,4 +307,39 @@ void check_gateway(const Probe& probe, Report& report) {
   }
 }
 
+void check_witness(const Probe& probe, Report& report) {
+  const auto view = seen(probe, report);
+  if (!view) {
+    return;
+  }
+  bool any = false;
+  bool fine = true;
+  for (const PairView& pair : view->pairings) {
+    if (!pair.witness.is_object()) {
+      continue;
+    }
+    any = true;
+    const std::string where = text_at(pair.witness, "address", "?");
+    const std::string trouble = text_at(pair.witness, "trouble");
+    if (!flag_at(pair.witness, "answers")) {
+      fine = false;
+      report.problem("the witness " + where +
+                         " does not answer: this node would neither take over "
+                         "nor go on alone" +
+                         (trouble.empty() ? "" : " (" + trouble + ")"),
+                     "on that machine: systemctl status crossbeat-witness and crossbeat-witness "
+                     "list; and look at the network between");
+    } else if (!trouble.empty()) {
+      fine = false;
+      report.problem("the witness " + where + ": " + trouble,
+                     "on that machine: crossbeat-witness list");
+    }
+  }
+  if (!any) {
+    report.fine("no witness is configured");
+  } else if (fine) {
+    report.fine("the witness answers");
+  }
+}
+
 }  // namespace cb::cli::doctor
