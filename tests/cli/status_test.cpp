@@ -2,6 +2,7 @@
 //
 // The status page of every situation that an operator may wake up to, as golden texts in golden/.
 // CB_UPDATE_GOLDEN=1 writes them anew; the difference is what is reviewed.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>

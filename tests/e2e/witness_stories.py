@@ -17,7 +17,7 @@ def held_by(lab):
 
 def answers(lab, node, wanted):
     witness = (lab.pairing(node) or {}).get("witness") or {}
-    return witness.get("answers") is wanted
+    return witness.get("answers") is wanted and (not wanted or witness.get("trouble") is None)
 
 
 def both_hear_the_witness(lab):
@@ -40,7 +40,7 @@ def cut_apart(tell):
         tell.check("the one that was granted serves", now["guard"] == "open", now)
         other = lab.pairing(loser)
         tell.check("the other does not", other["guard"] != "open", other)
-        refused = lab.crossbeat(loser, "failover")
+        refused = lab.crossbeat(loser, "--timeout", "10s", "failover")
         tell.check(
             "not even when an operator asks for a failover without force",
             refused.returncode != 0 and lab.pairing(loser)["guard"] != "open",
