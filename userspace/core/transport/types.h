@@ -34,7 +34,7 @@ struct Settings {
   uint64_t receive_room[kClasses] = {4u << 20, 8u << 20, 8u << 20};
   uint64_t window_max = 8u << 20;          // bytes under way on one path
   uint64_t window_min = 64u << 10;         // after losses
-  uint64_t queue_min = 2u << 20;           // a queue alone does not cut the window below this
+  uint64_t queue_min = 4u << 20;           // a queue alone does not cut the window below this
   uint64_t resync_queue_min = 512u << 10;  // ... nor what Resync may have under way
   uint64_t control_reserve = 256u << 10;   // what Control may have under way beyond the window
   Duration ping_every = Duration::from_ms(50);
