@@ -15,8 +15,10 @@
 
 namespace {
 
-using namespace cb;
+using cb::Duration;
+using cb::Instant;
 namespace core = cb::core::transport;
+namespace transport = cb::transport;
 
 void require(bool condition) {
   if (!condition) {
@@ -71,7 +73,6 @@ void peer(core::ConstBytes bytes) {
   }
   core::begin(*state, core::Settings{}, {1 << 16, 1 << 16, 1 << 16}, 0, now);
   std::uint64_t number = 0;
-  std::uint64_t given = 0;
   while (bytes.size() >= 3 && state->alive) {
     const std::size_t length =
         std::min<std::size_t>((bytes[0] | bytes[1] << 8) % 1500, bytes.size() - 3);
@@ -80,7 +81,6 @@ void peer(core::ConstBytes bytes) {
     bytes = bytes.subspan(3 + length);
     now += Duration::from_us((how >> 1) * 100);
     number += 1 + (how & 0x10) * 1000u;
-    given += 500;
     core::step(
         *state,
         {.kind = core::EventKind::Given, .klass = how % 3, .offset = state->out[how % 3].end + 500},

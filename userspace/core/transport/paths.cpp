@@ -14,7 +14,6 @@ namespace cb::core::transport {
 namespace {
 
 constexpr int kSuspectAfter = 3;  // time-outs or pings in a row
-constexpr int kAnswersToReturn = 5;
 constexpr Duration kPingFloor = Duration::from_ms(5);
 constexpr Duration kPingCeiling = Duration::from_ms(200);
 constexpr Duration kSettled = Duration::from_s(30);
