@@ -107,7 +107,14 @@ void Transport::listen_to(int index) {
         pump();
       }),
       .on_changed = leash_.guard([this, index] {
+        const auto alive = leash_.sight();
         on_link_changed(index);
+        if (alive.expired()) {
+          return;
+        }
+        if (opening_.wishes()) {
+          ask();  // perhaps it is this link that was waited for
+        }
         pump();
       }),
   });

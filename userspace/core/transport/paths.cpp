@@ -261,7 +261,7 @@ Instant paths_deadline(const State& s) {
 // The packet with the ping is about to be sent.
 void ping_sent(State& s, int index, Instant now, Frames& frames) {
   Path& path = path_of(s, index);
-  ++path.ping_id;
+  path.ping_id = (path.ping_id + 1) & 0x7fff'ffff;  // the highest bit is for probes
   path.ping_sent[path.ping_id % kPingsKept] = now;
   path.ping_due = false;
   path.ping_out = true;

@@ -16,9 +16,9 @@ namespace cb::core::transport {
 struct Record {
   uint64_t offset = 0;
   Instant sent;
+  uint64_t count = 0;  // among those of its path
   uint32_t length = 0;
-  uint32_t size = 0;   // of the packet
-  uint32_t count = 0;  // among those of its path
+  uint32_t size = 0;  // of the packet
   uint8_t klass = 0;
   uint8_t path = 0;
   bool open = false;
@@ -71,8 +71,8 @@ struct Path {
   // what is under way
   uint64_t in_flight = 0;
   uint32_t open_count = 0;    // records in flight
-  uint32_t sent_count = 0;    // packets with records, ever
-  uint32_t acked_count = 0;   // 1 + the largest Record::count that arrived
+  uint64_t sent_count = 0;    // packets with records, ever
+  uint64_t acked_count = 0;   // 1 + the largest Record::count that arrived
   uint64_t acked_number = 0;  // its number
   Instant last_sent;
   Instant loss_at = Instant::never();

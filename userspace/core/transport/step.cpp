@@ -84,9 +84,9 @@ void add_data(State& s, int index, Instant now, Packet& out, uint32_t room) {
     CB_CHECK(!record.open);
     record = {.offset = sent.from,
               .sent = now,
+              .count = path.sent_count++,
               .length = static_cast<uint32_t>(length),
               .size = 0,
-              .count = path.sent_count++,
               .klass = static_cast<uint8_t>(klass),
               .path = static_cast<uint8_t>(index),
               .open = true};
