@@ -417,5 +417,28 @@ TEST(Failover, OldMovesAreForgottenAfterTheWindow) {
   }
 }
 
+// The witness is told of a forced takeover, and hears of its end like of any other.
+TEST(Failover, AForcedOneIsGivenBackToTheWitnessWhenThePeerStandsBy) {
+  Settings settings = usual_settings(Role::Secondary);
+  settings.arbitration = kArbitrateWitness;
+  Driver d = secondary_standing_by(settings);
+  d.state.witness_held = false;
+  d.fall_silent();
+  Event force;
+  force.kind = EventKind::OperatorFailover;
+  force.force = true;
+  d.step(force);
+  d.live(5_ms);
+  d.finish_ladder();
+  EXPECT_EQ(d.state.solo, SoloBasis::Forced);
+  EXPECT_TRUE(d.state.witness_held);
+  d.log.clear();
+  d.hear(peer_facts(Role::Primary, 0, d.state.term));
+  d.step(EventKind::PeerAnswered);
+  d.finish_ladder();
+  EXPECT_EQ(guard_of(d.state), GuardMode::Leased);
+  EXPECT_TRUE(d.asked_for(ActionKind::CancelArbitration));
+}
+
 }  // namespace
 }  // namespace cb::core

@@ -100,6 +100,21 @@ TEST(WitnessRecord, TheAddressAndTheVolumeDoNotTouchEachOther) {
   EXPECT_EQ(record.volume, at(2, volume::Kind::Together, kSecondary));
 }
 
+// The peer that comes back must find that somebody went on without it.
+TEST(WitnessRecord, AnOperatorsForceTakesTheAddressFromItsHolder) {
+  for (Record record : {known(), Record{}}) {
+    record.holder = Holder::Primary;
+    Request request;
+    request.operation = Operation::Seize;
+    request.node = kSecondary;
+    request.term = 9;
+    EXPECT_EQ(apply(record, request).result, Result::Done);
+    EXPECT_EQ(record.holder, Holder::Secondary);
+    EXPECT_EQ(record.term, 9u);
+    EXPECT_NE(grant(record, kPrimary, 10), Result::Done);
+  }
+}
+
 TEST(WitnessRecord, CountsChangesAndNothingElse) {
   Record record = known();
   ASSERT_EQ(grant(record, kPrimary, 4), Result::Done);

@@ -216,6 +216,20 @@ TEST_F(WitnessClient, ANewGrantOvertakesAnUnheardRelease) {
   EXPECT_EQ(grant(*secondary, 7), Verdict::Refused);
 }
 
+TEST_F(WitnessClient, AForcedNodeTakesTheAddressAndKeepsAskingUntilItHasIt) {
+  EXPECT_EQ(grant(*primary, 4), Verdict::Granted);
+  deaf = true;
+  secondary->seize(5);
+  const int before = came;
+  ASSERT_TRUE(until([&] { return came > before + 2; }));
+  deaf = false;
+  ASSERT_TRUE(until([&] { return record().holder == Holder::Secondary; }));
+  EXPECT_EQ(grant(*primary, 6), Verdict::Refused);
+  secondary->release();
+  ASSERT_TRUE(until([&] { return record().holder == Holder::Nobody; }));
+  EXPECT_EQ(grant(*primary, 6), Verdict::Granted);
+}
+
 TEST_F(WitnessClient, SwapsOnceAndReadsWhatIsThere) {
   EXPECT_EQ(swap(*primary, {}, at(2)).result, Result::Done);
   const WitnessAnswer refused = swap(*secondary, {}, at(3));

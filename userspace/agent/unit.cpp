@@ -353,6 +353,9 @@ void Unit::report(const core::Action& action) {
   } else if (action.report == Report::LadderRungFailed) {
     remarks = std::string(core::name_of(static_cast<core::ActionKind>(action.value >> 16))) + ": " +
               strerror(static_cast<int>(action.value & 0xffff));
+  } else if (action.report == Report::WentSolo && witness_ &&
+             action.value == static_cast<uint64_t>(core::SoloBasis::Forced)) {
+    witness_->seize(instance_->state().serving_term);
   } else if (action.report == Report::ArbitrationSaid) {
     remarks = core::text_of(static_cast<core::Verdict>(action.value));
   }

@@ -161,6 +161,7 @@ void take_rung(Work& w, ActionKind kind) noexcept {
     s.peer_stale = s.peer_stale || s.solo != SoloBasis::None;
     s.peer_left = false;
     if (s.solo != SoloBasis::None) {
+      s.witness_held = s.witness_held || (s.solo == SoloBasis::Forced && needs_witness(s));
       s.solo_proved_at = w.now;
       report(w, Report::WentSolo, static_cast<uint64_t>(s.solo));
     }

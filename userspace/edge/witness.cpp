@@ -32,6 +32,7 @@ constexpr unsigned kSendsOfASocket =
     8;  // then another one: the address of the machine may have changed
 constexpr std::uint64_t kRelease = ~std::uint64_t{0};
 constexpr std::uint64_t kLook = kRelease - 1;
+constexpr std::uint64_t kSeize = kRelease - 2;
 
 std::string answer_text(Result result, const core::witness::Record& record) {
   switch (result) {
@@ -130,7 +131,6 @@ std::function<void()> WitnessEdge::grant(
     loop_.cancel(grant_->timer);
   }
   release_ = false;
-  release_later_ = false;
   Ask ask;
   ask.id = ++last_id_;
   ask.request.operation = Operation::Grant;
@@ -162,6 +162,15 @@ void WitnessEdge::release() {
     grant_.reset();
   }
   release_ = true;
+  later_ = false;
+  seize_.reset();
+  pump();
+}
+
+void WitnessEdge::seize(std::uint64_t term) {
+  release_ = false;
+  later_ = false;
+  seize_ = term;
   pump();
 }
 
@@ -226,11 +235,12 @@ void WitnessEdge::wake() {
 // ---- what is asked
 
 std::uint64_t WitnessEdge::best() const {
-  return grant_           ? grant_->id
-         : release_       ? kRelease
-         : !asks_.empty() ? asks_.front().id
-         : look_          ? kLook
-                          : 0;
+  return seize_ && !later_     ? kSeize
+         : grant_              ? grant_->id
+         : release_ && !later_ ? kRelease
+         : !asks_.empty()      ? asks_.front().id
+         : look_               ? kLook
+                               : 0;
 }
 
 void WitnessEdge::pump() {
@@ -244,7 +254,10 @@ void WitnessEdge::pump() {
     return;
   }
   request_ = Request{};
-  if (grant_) {
+  if (next == kSeize) {
+    request_.operation = Operation::Seize;
+    request_.term = *seize_;
+  } else if (grant_) {
     request_ = grant_->request;
   } else if (next == kRelease) {
     request_.operation = Operation::Release;
@@ -398,12 +411,14 @@ void WitnessEdge::on_answer(const Message& message) {
   }
   const std::uint64_t asked = std::exchange(asking_, 0);
   loop_.cancel(resend_);
-  if (asked == kRelease) {
-    release_ = false;
-    release_later_ =
-        message.result == Result::Failed;  // not at once: its disk does not mend so soon
+  if (asked == kRelease || asked == kSeize) {
+    later_ = message.result == Result::Failed;  // not at once: its disk does not mend so soon
+    if (!later_) {
+      release_ = false;
+      seize_.reset();
+    }
   }
-  if (asked == kRelease || asked == kLook) {
+  if (asked == kRelease || asked == kSeize || asked == kLook) {
     wake();
   } else {
     finish(asked, answer);
@@ -414,7 +429,7 @@ void WitnessEdge::on_answer(const Message& message) {
 
 void WitnessEdge::on_tick() {
   look_ = true;
-  release_ = release_ || (std::exchange(release_later_, false) && !grant_);
+  later_ = false;
   const Instant now = boottime_now();
   judge(now);
   tick_ = loop_.after(kLookEvery, leash_.guard([this] { on_tick(); }));

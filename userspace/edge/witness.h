@@ -67,6 +67,8 @@ class WitnessEdge {
                               std::function<void(core::Verdict, const std::string& text)> done);
   // Gives the address back, for as long as it takes, until it is asked for again.
   void release();
+  // Takes it from whoever holds it, for as long as it takes: an operator forced this node to serve.
+  void seize(std::uint64_t term);
 
   // The volume's register. Answered once by the deadline, in a later turn. A swap that took place
   // is Done, also when that was only seen by reading.
@@ -120,7 +122,8 @@ class WitnessEdge {
   // what is wanted
   std::optional<Ask> grant_;
   bool release_ = false;
-  bool release_later_ = false;
+  std::optional<std::uint64_t> seize_;  // for this term
+  bool later_ = false;                  // what was to be given back or taken is said again
   bool look_ = true;
   std::deque<Ask> asks_;
   std::uint64_t last_id_ = 0;

@@ -151,7 +151,7 @@ std::optional<Message> decode(std::span<const std::byte> bytes) {
   fine = fine && holds <= (m.type == Type::Request ? 1 : 0);
   m.request.holds = holds != 0;
   if (has_operation(m.type)) {
-    fine = fine && in_range(operation, 1, static_cast<std::uint8_t>(Operation::Swap));
+    fine = fine && in_range(operation, 1, static_cast<std::uint8_t>(Operation::Seize));
     m.request.operation = static_cast<Operation>(operation);
   } else {
     fine = fine && operation == 0;

@@ -47,6 +47,10 @@ Result do_it(Record& record, const Request& request) noexcept {
     case Operation::Read: return is_learning(record) ? Result::Learning : Result::Done;
     case Operation::Grant: return is_learning(record) ? Result::Learning : grant(record, request);
     case Operation::Swap: return is_learning(record) ? Result::Learning : swap(record, request);
+    case Operation::Seize:
+      record.holder = holder_of(request.node);
+      record.term = std::max(record.term, request.term);
+      return Result::Done;
     case Operation::Release:
       if (record.holder == holder_of(request.node)) {
         record.holder = Holder::Nobody;

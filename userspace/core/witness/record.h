@@ -28,6 +28,7 @@ enum class Operation : uint8_t {
   Grant = 2,    // the address to this node, for `term`
   Release = 3,  // the address, if this node holds it
   Swap = 4,     // the volume's register from `expected` to `wanted`
+  Seize = 5,    // the address to this node, whoever holds it: an operator forced it
 };
 
 struct Request {
