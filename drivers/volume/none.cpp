@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/volume/none.h"
 
+#include <cerrno>
 #include <utility>
 
 namespace cb::volume {
 
 void None::listen(Events events) { events_ = std::move(events); }
 
-void None::promote(loop::Done done) { done(0); }
+void None::promote(bool /*accept_loss*/, loop::Done done) { done(0); }
 
-void None::demote(loop::Done done) { done(0); }
+void None::demote(bool /*hand_over*/, loop::Done done) { done(0); }
 
-void None::resync(loop::Done done) {
+void None::resync(bool /*full*/, loop::Done done) {
   done(0);
   if (events_.in_step) {
     events_.in_step();
   }
 }
 
-void None::pause(loop::Done done) { done(0); }
+void None::pause(bool /*on*/, loop::Done done) { done(0); }
+
+void None::allow_alone(bool /*allowed*/) {}
+
+void None::end() {}
 
 Status None::status() const {
   Status status;
@@ -27,8 +32,12 @@ Status None::status() const {
   return status;
 }
 
+void None::history(std::function<void(int error, const std::string& json)> done) {
+  done(ENODEV, "");
+}
+
 void None::mount(loop::Done done) { done(0); }
 
-void None::unmount(loop::Done done) { done(0); }
+void None::unmount(bool /*detach*/, loop::Done done) { done(0); }
 
 }  // namespace cb::volume

@@ -10,13 +10,16 @@ namespace cb::volume {
 class None final : public Volume {
  public:
   void listen(Events events) override;
-  void promote(loop::Done done) override;
-  void demote(loop::Done done) override;
-  void resync(loop::Done done) override;
-  void pause(loop::Done done) override;
+  void promote(bool accept_loss, loop::Done done) override;
+  void demote(bool hand_over, loop::Done done) override;
+  void resync(bool full, loop::Done done) override;
+  void pause(bool on, loop::Done done) override;
+  void allow_alone(bool allowed) override;
+  void end() override;
   Status status() const override;
+  void history(std::function<void(int error, const std::string& json)> done) override;
   void mount(loop::Done done) override;
-  void unmount(loop::Done done) override;
+  void unmount(bool detach, loop::Done done) override;
 
  private:
   Events events_;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the monitor knows of a volume (DESIGN.md section 7): five verbs and four events. Every verb
+// What the monitor knows of a volume (DESIGN.md section 7): a few verbs and a few events. Every verb
 // begins something and answers once, in the loop's thread; none blocks.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "loop/done.h"
@@ -14,10 +15,29 @@ namespace cb::volume {
 
 struct Status {
   bool present = false;  // there is a volume at all
+  bool running = false;  // its process is there and has told how things stand
+  bool serving = false;  // this node writes
+  bool alone = false;    // ... and acknowledges by itself
   bool in_step = false;
+  bool eligible = false;                // the copy as such could be promoted
   std::uint16_t progress_permille = 0;  // while synchronizing
+  std::string standing;                 // "fresh", "together", "alone", "catching-up", "outdated"
+  std::string sync = "none";            // "none", "log", "copy"
+  std::uint64_t bytes_done = 0;
+  std::uint64_t bytes_left = 0;
+  std::uint64_t rate = 0;  // bytes a second
+  std::optional<std::uint64_t> seconds_left;
   std::uint64_t position = 0;
-  std::string text;  // for people
+  std::uint64_t committed = 0;
+  std::uint64_t peer_synced = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t unsynced_bytes = 0;
+  std::string stall = "none";  // why nothing moves
+  std::string stall_text;
+  std::string device;  // "/dev/loop0"; empty while there is none
+  bool mounted = false;
+  std::string text;    // for people
+  std::string detail;  // JSON as the volume's process gave it, or empty
 };
 
 struct Events {
@@ -25,6 +45,8 @@ struct Events {
   std::function<void(unsigned permille)> progress;
   std::function<void()> fell_behind;
   std::function<void(int error)> disk_failed;
+  // Worth an entry of the event log: a stall and its end, a copy that was deposed.
+  std::function<void(const std::string& text)> report;
 };
 
 class Volume {
@@ -33,15 +55,26 @@ class Volume {
   // Before any verb; once.
   virtual void listen(Events events) = 0;
 
-  virtual void promote(loop::Done done) = 0;  // this node's copy becomes the one that is written
-  virtual void demote(loop::Done done) = 0;
-  virtual void resync(loop::Done done) = 0;  // begins; events tell the rest
-  virtual void pause(loop::Done done) = 0;   // resync and replication, until resync
+  // This node's copy becomes the one that is written. accept_loss: also one that is behind, as far
+  // as it is an image at all; an operator said so.
+  virtual void promote(bool accept_loss, loop::Done done) = 0;
+  // hand_over: only once the peer holds everything. Otherwise at once, whatever still uses it.
+  virtual void demote(bool hand_over, loop::Done done) = 0;
+  // Begins; events tell the rest. full: gives this node's copy up and takes all of the peer's.
+  virtual void resync(bool full, loop::Done done) = 0;
+  virtual void pause(bool on, loop::Done done) = 0;
+  // Whether this node may acknowledge without its peer, as long as it is not told otherwise.
+  virtual void allow_alone(bool allowed) = 0;
+  // This monitor goes for good: a copy that is not written need not be kept running.
+  virtual void end() = 0;
   virtual Status status() const = 0;
+  // The epochs of both copies, as JSON; empty with an error.
+  virtual void history(std::function<void(int error, const std::string& json)> done) = 0;
 
   // The file system on it.
   virtual void mount(loop::Done done) = 0;
-  virtual void unmount(loop::Done done) = 0;
+  // detach: when something still uses it, it goes all the same.
+  virtual void unmount(bool detach, loop::Done done) = 0;
 };
 
 }  // namespace cb::volume

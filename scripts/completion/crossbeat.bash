@@ -4,7 +4,7 @@
 # /usr/share/bash-completion/completions/crossbeat.
 
 _crossbeat_verbs="status gethainfo getserverinfo events vip drill switchover failover failback maintenance set
-  pairing-code pair unpair witness restart stop setup config doctor"
+  pairing-code pair unpair volume resync witness restart stop setup config doctor"
 _crossbeat_global="--help --version --root --json --no-color --timeout --pairing"
 
 # The options of a verb, besides those that all take.
@@ -14,7 +14,10 @@ _crossbeat_options() {
     events) echo "--follow --since --until --limit" ;;
     vip) echo "--dry-run --force --label" ;;
     switchover | restart | stop) echo "--dry-run --no-wait" ;;
-    failover | failback) echo "--dry-run --no-wait --force" ;;
+    failover) echo "--dry-run --no-wait --force --accept-loss" ;;
+    failback) echo "--dry-run --no-wait --force" ;;
+    volume) echo "--dry-run --format --fresh --aside" ;;
+    resync) echo "--dry-run --full --victim --pause --continue --force" ;;
     maintenance) echo "--dry-run --no-wait --for" ;;
     set) echo "--dry-run --failover --failback" ;;
     pair) echo "--dry-run --code --code-file" ;;
@@ -69,6 +72,7 @@ _crossbeat() {
         case "$verb $previous" in
           "vip vip") words="show announce add remove" ;;
           "maintenance maintenance") words="on off" ;;
+          "volume volume") words="create status verify history diff" ;;
           "config config") words="check show" ;;
           "witness witness") words="key" ;;
           "config check")

@@ -43,10 +43,13 @@ expect "gethainfo --js" "--json"
 expect "getserverinfo --js" "--json"
 expect "crossbeat setup --an" "--answers"
 expect "crossbeat doctor --al" "--all"
+expect "crossbeat volume " "create status verify history diff"
+expect "crossbeat resync --fu" "--full"
+expect "crossbeat failover --acc" "--accept-loss"
 expect "crossbeat nonsense --js" "--json"
 
 if ((failures > 0)); then
   echo "$failures completions are wrong" >&2
   exit 1
 fi
-echo "16 completions are right"
+echo "19 completions are right"

@@ -129,6 +129,14 @@ TEST(GoodFile, FullIsTakenOverWordForWord) {
   expected.log_level = "debug";
   expected.instance_number = 4;
   expected.instance_prefix = "app";
+  expected.volume = Volume{.mode = Volume::Mode::FastSync,
+                           .bytes = 100ull << 30,
+                           .log_bytes = 2ull << 30,
+                           .mount_point = "/srv/data",
+                           .file_system = "xfs",
+                           .mount_options = "noatime,nodiratime",
+                           .port = 7500};
+  expected.volume_directory = "/srv/volumes";
   EXPECT_EQ(node, expected);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/prng.h"
 #include "config/config.h"
+#include "config/volume.h"
 #include "tests/config/files.h"
 #include "tests/config/machine.h"
 
@@ -48,6 +49,31 @@ TEST(PairText, IsReadBackAsItWas) {
   const auto parsed = parse_pair(pair_to_toml(sample()), "x");
   EXPECT_THAT(parsed.problems, IsEmpty());
   EXPECT_EQ(parsed.value, without_key(sample()));
+}
+
+TEST(PairText, WithAVolumeIsReadBackAsItWas) {
+  Pair pair = sample();
+  PairVolume& volume = pair.volume.emplace();
+  volume.id = {0xde, 0xad, 0xbe, 0xef};
+  volume.volume = default_volume();
+  volume.volume.bytes = 3ull << 30;
+  volume.volume.mode = Volume::Mode::Strict;
+  volume.volume.mount_point = "/srv/data";
+  const auto parsed = parse_pair(pair_to_toml(pair), "x");
+  EXPECT_THAT(parsed.problems, IsEmpty());
+  EXPECT_EQ(parsed.value, without_key(pair));
+}
+
+TEST(PairText, RefusesAVolumeThatItCannotTrust) {
+  const std::string pair = pair_to_toml(sample()) + "[volume]\n";
+  const std::string id = "id = \"00112233445566778899aabbccddeeff\"\n";
+  for (const std::string& keys :
+       {std::string("size = \"1GiB\"\n"), id, std::string("id = \"0011\"\nsize = \"1GiB\"\n"),
+        id + "size = \"1\"\n", id + "size = \"1GiB\"\nmount = \"/\"\n",
+        id + "size = \"1GiB\"\nmount_options = \"a b\"\n",
+        id + "size = \"1GiB\"\nunknown = 1\n"}) {
+    EXPECT_FALSE(parse_pair(pair + keys, "x").ok()) << keys;
+  }
 }
 
 TEST(PairText, NeverHoldsTheKey) {

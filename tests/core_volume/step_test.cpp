@@ -302,6 +302,34 @@ TEST(Authority, ASwapWhoseAnswerWasLostIsReadAgainAndAdopted) {
   EXPECT_EQ(bench.take(ActionKind::PromoteDone).error, 0);
 }
 
+TEST(Authority, ACopyThatIsBehindIsPromotedOnlyWhenItsLossIsAccepted) {
+  for (const Standing standing : {Standing::CatchingUp, Standing::Outdated}) {
+    Bench bench(Mode::Sync, standing);
+    bench.give({.kind = EventKind::Promote});
+    EXPECT_EQ(bench.take(ActionKind::PromoteDone).error, ESTALE);
+    bench.give({.kind = EventKind::Promote, .accept_loss = true});
+    bench.give({.kind = EventKind::RegisterRead, .seen = bench.held});
+    EXPECT_EQ(bench.take(ActionKind::SwapRegister).wanted.kind, Kind::Alone);
+    bench.give({.kind = EventKind::RegisterSwapped, .granted = true}).settle();
+    EXPECT_EQ(bench.take(ActionKind::PromoteDone).error, 0);
+    EXPECT_EQ(bench.state().record.standing, Standing::Alone);
+  }
+}
+
+TEST(Authority, AnAcceptedLossDoesNotOverruleTheRegister) {
+  Bench bench(Mode::Sync, Standing::CatchingUp);
+  bench.give({.kind = EventKind::Promote, .accept_loss = true});
+  bench.give({.kind = EventKind::RegisterRead, .seen = {2, {1, 1}, Kind::Together, 1}});
+  EXPECT_EQ(bench.take(ActionKind::PromoteDone).error, ESTALE);
+  EXPECT_EQ(bench.settle().state().record.standing, Standing::CatchingUp);
+}
+
+TEST(Authority, WhatIsNoImageIsNotPromotedWhateverIsAccepted) {
+  Bench bench(Mode::Sync, Standing::Fresh);
+  bench.give({.kind = EventKind::Promote, .accept_loss = true});
+  EXPECT_EQ(bench.take(ActionKind::PromoteDone).error, ESTALE);
+}
+
 TEST(Authority, ARegisterThatNamesTheOtherRefusesAndOutdates) {
   Bench bench(Mode::Sync, Standing::Together);
   bench.give({.kind = EventKind::Promote});

@@ -14,13 +14,16 @@ namespace {
 class Slow final : public volume::Volume {
  public:
   void listen(volume::Events given) override { events = std::move(given); }
-  void promote(loop::Done done) override { asked.push_back(std::move(done)); }
-  void demote(loop::Done done) override { asked.push_back(std::move(done)); }
-  void resync(loop::Done done) override { asked.push_back(std::move(done)); }
-  void pause(loop::Done done) override { asked.push_back(std::move(done)); }
+  void promote(bool, loop::Done done) override { asked.push_back(std::move(done)); }
+  void demote(bool, loop::Done done) override { asked.push_back(std::move(done)); }
+  void resync(bool, loop::Done done) override { asked.push_back(std::move(done)); }
+  void pause(bool, loop::Done done) override { asked.push_back(std::move(done)); }
   volume::Status status() const override { return {}; }
   void mount(loop::Done done) override { asked.push_back(std::move(done)); }
-  void unmount(loop::Done done) override { asked.push_back(std::move(done)); }
+  void unmount(bool, loop::Done done) override { asked.push_back(std::move(done)); }
+  void allow_alone(bool) override {}
+  void end() override {}
+  void history(std::function<void(int, const std::string&)> done) override { done(ENODEV, ""); }
 
   volume::Events events;
   std::vector<loop::Done> asked;
@@ -35,12 +38,12 @@ TEST(VolumeEdge, WithoutAVolumeEverythingSucceedsAndIsInStep) {
   std::vector<int> answers;
   const auto done = [&](int error) { answers.push_back(error); };
   const Instant deadline = boottime_now() + Duration::from_s(5);
-  edge.promote(deadline, done);
+  edge.promote(false, deadline, done);
   edge.mount(deadline, done);
-  edge.unmount(deadline, done);
-  edge.demote(deadline, done);
-  edge.pause(deadline, done);
-  edge.resync(deadline, done);
+  edge.unmount(false, deadline, done);
+  edge.demote(false, deadline, done);
+  edge.pause(true, deadline, done);
+  edge.resync(false, deadline, done);
   EXPECT_EQ(answers, (std::vector<int>{0, 0, 0, 0, 0, 0}));
   EXPECT_FALSE(in_step) << "events come in a later turn";
   EXPECT_TRUE(turn_until(*loop, [&] { return in_step; }));
@@ -54,7 +57,7 @@ TEST(VolumeEdge, ALateDriverIsAnsweredForAndDoesNotAnswerAgain) {
   Slow& slow = *driver;
   edge::VolumeEdge edge(*loop, std::move(driver), {});
   std::vector<int> answers;
-  edge.promote(boottime_now() + Duration::from_ms(3), [&](int error) { answers.push_back(error); });
+  edge.promote(false, boottime_now() + Duration::from_ms(3), [&](int error) { answers.push_back(error); });
   EXPECT_TRUE(turn_until(*loop, [&] { return !answers.empty(); }));
   slow.asked.at(0)(0);
   EXPECT_EQ(answers, std::vector<int>{ETIMEDOUT});

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "config/volume.h"
 #include "pairing/rules.h"
 #include "tests/pairing/nodes.h"
 
@@ -37,6 +38,43 @@ TEST(HelloMessage, IsReadBackAsItWasWritten) {
     const auto read = decode_hello(*bytes);
     ASSERT_TRUE(read);
     EXPECT_EQ(*read, hello);
+  }
+}
+
+Hello hello_with_volume() {
+  Hello hello = full_hello();
+  config::PairVolume& volume = hello.volume.emplace();
+  volume.id = {1, 2, 3};
+  volume.volume = config::default_volume();
+  volume.volume.bytes = 5ull << 30;
+  volume.volume.mode = config::Volume::Mode::Async;
+  volume.volume.mount_point = "/srv/data";
+  return hello;
+}
+
+TEST(HelloMessage, CarriesTheVolume) {
+  const auto bytes = encode_hello(hello_with_volume());
+  ASSERT_TRUE(bytes);
+  const auto read = decode_hello(*bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(*read, hello_with_volume());
+  for (std::size_t length = 0; length < bytes->size(); ++length) {
+    const auto cut = decode_hello(bytes->substr(0, length));
+    EXPECT_TRUE(!cut || !cut->volume) << length;
+  }
+}
+
+TEST(HelloMessage, RefusesAVolumeThatWouldBeRefusedInAFile) {
+  for (const auto& spoil : std::vector<void (*)(config::Volume&)>{
+           [](config::Volume& v) { v.bytes = 1; }, [](config::Volume& v) { v.log_bytes = 0; },
+           [](config::Volume& v) { v.mount_point = "/data/../etc"; },
+           [](config::Volume& v) { v.mount_options = "a b"; },
+           [](config::Volume& v) { v.file_system = "vfat"; },
+           [](config::Volume& v) { v.port = 0; },
+           [](config::Volume& v) { v.mode = static_cast<config::Volume::Mode>(9); }}) {
+    Hello hello = hello_with_volume();
+    spoil(hello.volume->volume);
+    EXPECT_FALSE(encode_hello(hello));
   }
 }
 

@@ -169,6 +169,10 @@ void Instance::step_one(const core::Event& event, Instant now) {
     timeline_.began = now;
   }
   publish(now);
+  if (const bool alone = core::may_acknowledge_alone(state_); alone != alone_allowed_) {
+    alone_allowed_ = alone;
+    edges_.allow_alone(alone);
+  }
   note_change(before, now);
   for (const core::Action& action : stepped.actions) {
     begin(action, now);

@@ -42,6 +42,8 @@ struct InstanceEdges {
   std::function<void(Done)> remove_address;
   std::function<void()> announce;
   std::function<void()> stop_announcing;
+  // Whether data may be acknowledged without the peer; told when it changes.
+  std::function<void(bool)> allow_alone;
   std::function<void(uint64_t term, Done)> promote_volume;
   std::function<void(Done)> mount_volume;
   std::function<void(Done)> unmount_volume;
@@ -136,6 +138,7 @@ class Instance {
   core::MonitorWatch monitor_watch_;
   Duration longest_grant_{};       // that may still run besides the usual ones ...
   Instant longest_grant_until_{};  // ... until then
+  bool alone_allowed_ = false;
   std::optional<core::Facts> published_;
   std::array<uint8_t, core::kLinks> published_unanswered_{};
   Timeline timeline_;

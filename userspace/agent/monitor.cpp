@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -47,6 +48,15 @@ Result<> make_directory(const std::string& path, mode_t mode) {
     return fail(errno, "set the mode of " + path);
   }
   return cb::Done{};
+}
+
+// The program of the volumes: of the same build as this one, wherever that is.
+std::string volume_program() {
+  std::array<char, 4096> self{};
+  const ssize_t length = readlink("/proc/self/exe", self.data(), self.size() - 1);
+  std::string path(self.data(), length > 0 ? static_cast<size_t>(length) : 0);
+  path = path.substr(0, path.rfind('/') + 1) + "crossbeat-volume";
+  return access(path.c_str(), X_OK) == 0 ? path : "crossbeat-volume";
 }
 
 Result<Fd> take_lock(const std::string& root) {
@@ -101,6 +111,7 @@ Result<std::unique_ptr<Monitor>> Monitor::open(const Options& options, config::N
   monitor->pairs_ = std::move(pairs);
   monitor->world_.root = options.root;
   monitor->world_.node = std::move(node);
+  monitor->world_.volume_program = volume_program();
   monitor->started_ = boottime_now();
   CB_TRY(machine, config::read_machine_facts());
   monitor->machine_ = std::move(machine);
@@ -494,7 +505,12 @@ void Monitor::update_network() {
 }
 
 pairing::LocalIdentity Monitor::identity() const {
-  return pairing::identity_of(world_.node, machine_, CROSSBEAT_VERSION, world_.udi, pairs_);
+  pairing::LocalIdentity self =
+      pairing::identity_of(world_.node, machine_, CROSSBEAT_VERSION, world_.udi, pairs_);
+  if (world_.node.volume && world_.volume_id) {
+    self.volume = config::PairVolume{*world_.node.volume, *world_.volume_id};
+  }
+  return self;
 }
 
 // ---- turning

@@ -76,6 +76,13 @@ class Monitor {
   void verb_vip(const Json& request, const ControlServer::Client& client);
   void verb_drill(const Json& request, const ControlServer::Client& client);
   void verb_watch(const ControlServer::Client& client);
+  // volume_verbs.cpp
+  Json loss_of(const Unit& unit) const;
+  void accept_loss(Unit& unit, const Json& loss, std::function<void(int)> then);
+  void verb_failover(const Json& request, const ControlServer::Client& client);
+  void verb_resync(const Json& request, const ControlServer::Client& client);
+  void verb_volume(const Json& request, const ControlServer::Client& client);
+
   Unit* unit_for(const Json& request, const ControlServer::Client& client);
   Json plan_of(const Unit& unit, const core::Event& event) const;
 

@@ -92,8 +92,31 @@ void Monitor::verb_pair(const Json& request, const ControlServer::Client& client
                      {"hm_address", outcome.pair->secondary_hm.text()}};
     client.send(reply);
   };
-  pairing_client_.emplace(
-      pairing::PairingClient::start(*world_.loop, identity(), ask, std::move(callbacks)));
+  const auto start = [this, ask, callbacks = std::move(callbacks)] {
+    pairing_client_.emplace(
+        pairing::PairingClient::start(*world_.loop, identity(), ask, callbacks));
+  };
+  if (!world_.node.volume) {
+    start();
+    return;
+  }
+  // The volume's id comes with the pairing; its first copy may have been made since we started.
+  auto id = std::make_shared<std::optional<config::VolumeId>>();
+  world_.slow->run(
+      [id, folder = config::volume_folder(world_.root, world_.node.volume_directory,
+                                          world_.node.hm_address.text())] {
+        *id = config::read_volume_id(folder).value_or(std::nullopt);
+        return 0;
+      },
+      [this, id, client, start](int) {
+        if (!*id) {
+          client.send(error_reply("the configuration has a [volume], but it was not created yet",
+                                  "run: crossbeat volume create", kExitRefused));
+          return;
+        }
+        world_.volume_id = *id;
+        start();
+      });
 }
 
 // Everybody who keeps a copy of the pairings.
@@ -185,7 +208,15 @@ void Monitor::use_renewed_pair(const config::Pair& pair) {
   }
   for (const auto& unit : units_) {
     if (unit->pair() && unit->pair()->id == pair.id) {
-      unit->instance().set_settings(config::settings_for(world_.node, &pair));
+      core::Settings settings = config::settings_for(world_.node, &pair);
+      if (unit->pair()->volume != pair.volume) {
+        settings.has_volume = unit->has_volume();
+        log_warning("%s: the volume of the pairing has changed; take it into use on both nodes: "
+                    "crossbeat restart",
+                    unit->name().c_str());
+        add_event(unit->name(), "Volume changed by pairing", "run crossbeat restart on both nodes");
+      }
+      unit->instance().set_settings(settings);
     }
   }
   pairs_changed();
@@ -241,6 +272,7 @@ Result<> Monitor::stop_using(const config::Pair& gone) {
     }
     const unsigned slot = leaving->instance().slot();
     if (!primary) {
+      leaving->volume().end();
       CB_TRY_DO(leaving->leave_maps());
     } else {
       if (record.in_command) {

@@ -4,6 +4,7 @@
 // duration names its unit.
 #include <unistd.h>
 
+#include <array>
 #include <cmath>
 
 #include "agent/monitor.h"
@@ -87,6 +88,42 @@ const char* service_state(edge::ServiceState state, bool in_command) {
     case edge::ServiceState::Stopped: break;
   }
   return in_command ? "stopped" : "dormant";
+}
+
+// What an operator is told of a volume; `detail` is what its process says besides.
+Json volume_json(const volume::Status& v, const config::Volume& configured) {
+  static constexpr std::array<const char*, 4> kModes = {"strict", "sync", "fastsync", "async"};
+  const auto optional = [](const std::string& text) {
+    return text.empty() ? Json(nullptr) : Json(text);
+  };
+  return Json{{"mode", kModes.at(static_cast<size_t>(configured.mode))},
+              {"size_bytes", configured.bytes},
+              {"log_bytes", configured.log_bytes},
+              {"running", v.running},
+              {"serving", v.serving},
+              {"alone", v.alone},
+              {"in_step", v.in_step},
+              {"eligible", v.eligible},
+              {"standing", optional(v.standing)},
+              {"position", v.position},
+              {"committed", v.committed},
+              {"peer_synced", v.peer_synced},
+              {"epoch", v.epoch},
+              {"unsynced_bytes", v.unsynced_bytes},
+              {"sync",
+               {{"kind", v.sync},
+                {"permille", v.progress_permille},
+                {"bytes_done", v.bytes_done},
+                {"bytes_left", v.bytes_left},
+                {"bytes_per_s", v.rate},
+                {"seconds_left", v.seconds_left ? Json(*v.seconds_left) : Json(nullptr)}}},
+              {"stall", v.stall.empty() ? "none" : v.stall},
+              {"stall_text", v.stall_text},
+              {"device", optional(v.device)},
+              {"mount", optional(configured.mount_point)},
+              {"mounted", v.mounted},
+              {"text", v.text},
+              {"detail", v.detail.empty() ? Json(nullptr) : parse_json(v.detail)}};
 }
 
 const char* profile_name(config::Profile profile) {
@@ -309,6 +346,11 @@ Json Monitor::status_of(const Unit& unit, Instant now) const {
   out["in_step"] = state.in_step;
   out["progress_permille"] =
       state.sub == core::SubState::Synchronizing ? Json(state.progress_permille) : Json(nullptr);
+  const std::optional<config::Volume> configured =
+      !pair ? node.volume : pair->volume ? std::optional(pair->volume->volume) : std::nullopt;
+  out["volume"] = unit.has_volume() && configured
+                      ? volume_json(unit.volume().status(), *configured)
+                      : Json(nullptr);
   out["eligible"] = core::is_eligible(state);
   out["automatic"] = core::is_automatic(state);
   out["automatic_off"] = state.automatic_off;

@@ -10,7 +10,6 @@
 #include "config/config.h"
 #include "core/state_text.h"
 #include "drivers/fence/command.h"
-#include "drivers/volume/none.h"
 #include "pairing/keys.h"
 
 namespace cb::agent {
@@ -96,24 +95,7 @@ Result<std::unique_ptr<Unit>> Unit::open(World& world, unsigned slot,
   }
   CB_TRY_DO(unit->enter_maps(slot, pair));
 
-  unit->volume_ = std::make_unique<edge::VolumeEdge>(
-      *world.loop, std::make_unique<volume::None>(),
-      volume::Events{
-          .in_step = unit->leash_.guard([u = unit.get()] { u->tell(EventKind::VolumeInStep); }),
-          .progress = unit->leash_.guard([u = unit.get()](unsigned permille) {
-            core::Event event;
-            event.kind = EventKind::VolumeProgress;
-            event.value = permille;
-            u->tell(event);
-          }),
-          .fell_behind =
-              unit->leash_.guard([u = unit.get()] { u->tell(EventKind::VolumeFellBehind); }),
-          .disk_failed = unit->leash_.guard([u = unit.get()](int error) {
-            core::Event event;
-            event.kind = EventKind::VolumeFailed;
-            event.error = error;
-            u->tell(event);
-          })});
+  unit->open_volume(pair);
   edge::ServiceOptions services;
   services.root = world.root;
   services.instance = pair ? pair->primary_hm.text() : world.node.hm_address.text();
@@ -436,15 +418,7 @@ InstanceEdges Unit::edges() {
     world_.announce->stop(addresses_);
     watch_conflicts(false);
   };
-  e.promote_volume = [this](uint64_t, Done done) {
-    volume_->promote(Instant::never(), std::move(done));
-  };
-  e.demote_volume = [this](Done done) { volume_->demote(Instant::never(), std::move(done)); };
-  e.mount_volume = [this](Done done) { volume_->mount(Instant::never(), std::move(done)); };
-  e.unmount_volume = [this](Done done) { volume_->unmount(Instant::never(), std::move(done)); };
-  e.resync = [this] {
-    volume_->resync(Instant::never(), [](int) {});
-  };  // ignored: the events tell the rest
+  add_volume_edges(e);
   e.start_services = [this](Duration deadline, Done done) {
     services_->start(context(), boottime_now() + deadline, std::move(done));
   };
@@ -452,6 +426,9 @@ InstanceEdges Unit::edges() {
     services_->stop(context(), boottime_now() + deadline, std::move(done));
   };
   e.exit = [this] {
+    if (instance_->state().stopping) {
+      volume_->end();  // a restart leaves it running
+    }
     exited_ = true;
     callbacks_.exited();
   };

@@ -15,6 +15,7 @@
 #include "agent/world.h"
 #include "edge/fence.h"
 #include "edge/ledger.h"
+#include "edge/register.h"
 #include "edge/service.h"
 #include "edge/volume.h"
 #include "edge/witness.h"
@@ -51,6 +52,11 @@ class Unit {
   const std::vector<config::Prefix>& addresses() const { return addresses_; }
   std::vector<edge::ServiceFacts> services() const { return services_->facts(); }
   const std::optional<config::Pair>& pair() const { return instance_->setup().pair; }
+  bool has_volume() const { return instance_->state().settings.has_volume; }
+  edge::VolumeEdge& volume() { return *volume_; }
+  const edge::VolumeEdge& volume() const { return *volume_; }
+  // The next climb takes a copy that is behind; an operator named the loss.
+  void accept_loss(bool accepted) { accept_loss_ = accepted; }
   std::string name() const;  // primary HM address, or "unpaired"
   // The pairing's witness, also for the volume's register; nullptr: none is configured.
   edge::WitnessEdge* witness() const { return witness_.get(); }
@@ -66,6 +72,8 @@ class Unit {
   InstanceEdges edges();
   Result<> open_witness(const std::optional<config::Pair>& pair);
   void arbitrate(uint64_t term, Duration deadline, std::function<void(core::Verdict)> answer);
+  void add_volume_edges(InstanceEdges& e);
+  void open_volume(const std::optional<config::Pair>& pair);
   void add_event(const std::string& description, const std::string& remarks);
   void report(const core::Action& action);
   void watch_conflicts(bool on);
@@ -77,7 +85,9 @@ class Unit {
   std::unique_ptr<edge::Ledger> ledger_;
   std::optional<core::LedgerRecord> inherited_;
   std::unique_ptr<edge::ServiceEdge> services_;
+  std::unique_ptr<edge::RegisterEdge> register_;
   std::unique_ptr<edge::VolumeEdge> volume_;
+  bool accept_loss_ = false;
   std::unique_ptr<edge::FenceEdge> fence_;
   std::unique_ptr<edge::WitnessEdge> witness_;
   std::unique_ptr<Instance> instance_;

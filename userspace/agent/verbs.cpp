@@ -97,7 +97,11 @@ void Monitor::on_request(const Json& request, const ControlServer::Client& clien
   } else if (verb == "switchover") {
     verb_move(request, client, core::EventKind::OperatorSwitchover);
   } else if (verb == "failover") {
-    verb_move(request, client, core::EventKind::OperatorFailover);
+    verb_failover(request, client);
+  } else if (verb == "resync") {
+    verb_resync(request, client);
+  } else if (verb == "volume") {
+    verb_volume(request, client);
   } else if (verb == "failback") {
     verb_move(request, client, core::EventKind::OperatorFailback);
   } else if (verb == "maintenance") {

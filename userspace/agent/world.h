@@ -5,9 +5,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "config/ir.h"
+#include "config/volume_folder.h"
 #include "edge/address.h"
 #include "edge/announce.h"
 #include "edge/arbitration.h"
@@ -26,6 +28,8 @@ struct World {
   std::string root;
   config::Node node;
   std::string udi;
+  std::string volume_program;  // crossbeat-volume, beside this program or in the path
+  std::optional<config::VolumeId> volume_id;  // of this primary's first copy, when pairing asks
   std::unique_ptr<loop::Loop> loop;
   std::unique_ptr<loop::Hands> urgent;  // what a failover waits for
   std::unique_ptr<loop::Hands> slow;    // files, children

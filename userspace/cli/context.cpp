@@ -25,6 +25,9 @@ Json Context::request(std::string_view verb) const {
   if (options_.force) {
     request["force"] = true;
   }
+  if (options_.accept_loss) {
+    request["accept_loss"] = true;
+  }
   return request;
 }
 

@@ -19,6 +19,7 @@ struct Options {
   bool dry_run = false;
   bool force = false;
   bool no_wait = false;
+  bool accept_loss = false;
   std::string pairing;  // health-monitor address of the primary; empty: the only one
   std::optional<Duration> timeout;
 };

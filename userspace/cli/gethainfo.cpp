@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/gethainfo.h"
 
+#include "cli/volume_text.h"
 #include "config/defaults.h"
 
 namespace cb::cli {
@@ -53,6 +54,10 @@ std::string peer_block(const PairView& pair, std::size_t number, const std::stri
   if (running) {
     text += std::string("Heartbeat status: ") + (pair.heartbeat_up ? "Up" : "Down") + "\n" +
             "Current state: " + pair.state + "\n";
+    // Only where there is a volume: the fields above have their fixed places without it.
+    if (const std::string volume = volume_line(pair); !volume.empty()) {
+      text += "Data synchronization: " + volume + "\n";
+    }
   } else {
     text += "Last shutdown state: " + pair.state + "\n";
   }

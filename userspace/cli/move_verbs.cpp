@@ -44,6 +44,9 @@ int print_plan(const Context& context, const std::string& verb, const Json& plan
     return refused.empty() ? kDone : kRefused;
   }
   std::ostream& out = context.terminal().out;
+  if (const Json& loss = at(plan, "loss"); loss.is_object()) {
+    out << "It would lose " << text_at(loss, "text") << ".\n";
+  }
   if (!refused.empty()) {
     out << "crossbeat " << verb << " would be refused: " << refused << "\n";
     return kRefused;

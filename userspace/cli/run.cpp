@@ -51,6 +51,7 @@ class CommandLine {
     add_looking();
     add_moving();
     add_pairing();
+    add_volume();
     add_process();
     add_config();
   }
@@ -241,12 +242,16 @@ class CommandLine {
     CLI::App* failover =
         verb("failover", "Take command on this node",
              "For a peer that is down. With --force also when it cannot be proved: make sure first "
-             "that the\npeer does not serve, or both will.\nExamples:\n"
-             "  crossbeat failover --dry-run\n  crossbeat failover",
+             "that the\npeer does not serve, or both will. With --accept-loss also with data that is "
+             "behind: what is\nlost is named, and recorded for ever; --dry-run names it and does "
+             "nothing.\nExamples:\n  crossbeat failover --dry-run\n  crossbeat failover\n"
+             "  crossbeat failover --accept-loss --dry-run",
              [](const Context& context) { return move(context, Move::Failover); });
     takes_dry_run(failover);
     takes_no_wait(failover);
     takes_force(failover, "Accept the risk that the refusal named");
+    failover->add_flag("--accept-loss", options_.accept_loss,
+                       "Also with a copy of the data that is behind; what it lacks is lost");
 
     CLI::App* failback =
         verb("failback", "Give command back to the primary, in good order",
@@ -329,6 +334,51 @@ class CommandLine {
          [](const Context& context) { return witness_key(context); });
   }
 
+  void add_volume() {
+    CLI::App* volume_verb = app_.add_subcommand("volume", "The replicated volume");
+    volume_verb->require_subcommand(1)->fallthrough();
+    CLI::App* create = verb(
+        *volume_verb, "create", "On the primary: make the first copy, as [volume] describes it",
+        "The secondary makes its own when it is paired. A primary that was replaced makes an empty\n"
+        "copy with --fresh, and its peer fills it. Nothing that is there is overwritten.\n"
+        "Examples:\n  crossbeat volume create --format\n  crossbeat volume create --dry-run\n"
+        "  crossbeat volume create --fresh --aside",
+        [this](const Context& context) { return volume_create(context, create_); });
+    create->add_flag("--format", create_.format, "The first mount makes a file system on it");
+    create->add_flag("--fresh", create_.fresh, "An empty copy, which the peer fills");
+    create->add_flag("--aside", create_.aside, "Keep the copy that is there under another name");
+    takes_dry_run(create);
+    verb(*volume_verb, "status", "How the copies stand: position, progress, what it waits for",
+         "Example:\n  crossbeat volume status --json | jq '.volumes[0].sync'",
+         [](const Context& context) { return volume_status(context); });
+    verb(*volume_verb, "verify", "Read this node's copy and check its records, log and maps",
+         "Changes nothing. Example:\n  crossbeat volume verify",
+         [](const Context& context) { return volume_verify(context); });
+    verb(*volume_verb, "history", "Who wrote what part of the log, here and on the peer",
+         "Example:\n  crossbeat volume history",
+         [](const Context& context) { return volume_history(context, false); });
+    verb(*volume_verb, "diff", "Where the two copies parted, if they did",
+         "Exits with 9 when both hold writes that the other lacks. Example:\n"
+         "  crossbeat volume diff",
+         [](const Context& context) { return volume_history(context, true); });
+
+    CLI::App* resync_verb = verb(
+        "resync", "On the node that is behind: come into step, or begin anew",
+        "It goes by itself; this begins it again at once. With --full this node's copy is given up\n"
+        "and all of the peer's taken: the way out of a split, on the node whose writes are to go.\n"
+        "Examples:\n  crossbeat resync\n  crossbeat resync --full --dry-run\n"
+        "  crossbeat resync --pause",
+        [this](const Context& context) { return resync(context, resync_); });
+    CLI::Option* full = resync_verb->add_flag("--full,--victim", resync_.full,
+                                              "Give this node's copy up, and take all of the peer's");
+    CLI::Option* pause = resync_verb->add_flag("--pause", resync_.pause,
+                                               "Stop copying; what is written now still goes over");
+    resync_verb->add_flag("--continue", resync_.go_on, "End a pause")->excludes(pause);
+    pause->excludes(full);
+    takes_dry_run(resync_verb);
+    takes_force(resync_verb, "With --full, also when this copy is whole");
+  }
+
   void add_process() {
     CLI::App* restart_verb = verb("restart", "Restart the monitor; the address stays where it is",
                                   "Example:\n  crossbeat restart",
@@ -387,6 +437,8 @@ class CommandLine {
   EventsOptions events_;
   CodeSource code_;
   SetupOptions setup_;
+  VolumeCreate create_;
+  Resync resync_;
   VipByHand vip_;
   bool all_ = false;
 };

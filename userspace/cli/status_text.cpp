@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cli/verdict.h"
+#include "cli/volume_text.h"
 
 namespace cb::cli {
 namespace {
@@ -148,6 +149,9 @@ std::string pair_table(const NodeView& node, const PairView& pair, bool saved) {
   text += address_row(node, pair, saved);
   for (const LinkView& link : pair.links) {
     text += link_row(link, saved);
+  }
+  if (const std::string volume = volume_line(pair); !volume.empty() && !saved) {
+    text += row("volume", volume);
   }
   if (pair.paired) {
     std::string detection;

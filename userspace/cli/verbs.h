@@ -49,6 +49,23 @@ struct EventsOptions {
 };
 int events(const Context& context, const EventsOptions& wanted);
 
+// volume_verbs.cpp
+struct VolumeCreate {
+  bool format = false;  // the first mount makes a file system
+  bool fresh = false;   // an empty copy, of a primary that was replaced
+  bool aside = false;   // keep the copy that is there under another name
+};
+int volume_create(const Context& context, const VolumeCreate& wanted);
+int volume_status(const Context& context);
+int volume_verify(const Context& context);
+int volume_history(const Context& context, bool compare);
+struct Resync {
+  bool full = false;
+  bool pause = false;
+  bool go_on = false;
+};
+int resync(const Context& context, const Resync& wanted);
+
 // small_verbs.cpp
 int vip(const Context& context, const std::string& action);
 int drill(const Context& context);

@@ -68,6 +68,7 @@ PairView pair_of(const Json& json, bool paired) {
   pair.stale = flag_at(json, "stale");
   pair.ledger_failed = flag_at(json, "ledger_failed");
   pair.witness = at(json, "witness");
+  pair.volume = at(json, "volume");
   pair.last_failover = at(json, "last_failover");
   pair.services = at(json, "services");
   return pair;

@@ -48,6 +48,7 @@ Node default_node() {
   node.planned_restart_grant = kPlannedRestartGrant;
   node.instance_number = kInstanceNumber;
   node.instance_prefix = kInstancePrefix;
+  node.volume_directory = kVolumeDirectory;
   return node;
 }
 

@@ -70,10 +70,23 @@ inline constexpr int kInstanceNumber = 3;
 inline constexpr std::string_view kUdiProduct = "CROSSBEAT";
 inline constexpr std::string_view kUdiVersion = "V01";
 inline constexpr std::string_view kInstancePrefix = "mse";
+inline constexpr std::string_view kVolumeDirectory = "/var/lib/crossbeat/volumes";
+inline constexpr uint64_t kVolumeBytesMin = 16ull << 20;
+inline constexpr uint64_t kVolumeBytesMax = 64ull << 40;
+inline constexpr uint64_t kVolumeLogBytes = 256ull << 20;
+inline constexpr uint64_t kVolumeLogBytesMin = 16ull << 20;
+inline constexpr uint64_t kVolumeLogBytesMax = 1ull << 40;
+inline constexpr uint64_t kVolumeStep = 1ull << 20;  // sizes are multiples of it
+inline constexpr std::string_view kFileSystem = "ext4";
+inline constexpr std::string_view kMountOptions = "noatime";
+inline constexpr uint16_t kVolumePort = 7389;
 
 // For the core alone: not configured.
 inline constexpr Duration kActionDeadline = 2_s;
 inline constexpr Duration kHandOverDeadline = 5_s;  // besides the services, when they come first
+
+// A volume's log may have to be replayed, and its file system's journal.
+inline constexpr Duration kVolumeDeadline = 20_s;
 
 // A Node as if nothing were configured and nothing known of the machine.
 Node default_node();

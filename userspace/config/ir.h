@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -70,6 +71,17 @@ struct Service {  // [[service]]: started in this order, stopped in reverse, one
   bool operator==(const Service&) const = default;
 };
 
+struct Volume {  // [volume]: the replicated block device of this primary's instance
+  enum class Mode : uint8_t { Strict, Sync, FastSync, Async } mode = Mode::Sync;
+  uint64_t bytes = 0;      // size
+  uint64_t log_bytes = 0;  // log, on each node
+  std::string mount_point;  // below the root; empty: nothing is mounted, services use the device
+  std::string file_system;  // "ext4" or "xfs"
+  std::string mount_options;
+  uint16_t port = 7389;  // of the stream over the service network (UDP)
+  bool operator==(const Volume&) const = default;
+};
+
 struct Product {     // [product]: the maker's names, never constants of ours
   std::string name;  // "Cisco Mobility Service Engine"-like
   std::string version;
@@ -131,6 +143,10 @@ struct Node {
   std::vector<Duration> announce_schedule;  // [announce] default 0, 20 ms, 200 ms, 1 s, 5 s, 15 s
   Duration announce_refresh{};              // default 60 s
 
+  // What is replicated is the primary's to say; where a copy lies, each node's.
+  std::optional<Volume> volume;
+  std::string volume_directory;  // [volume] directory: holds one folder for each instance
+
   std::vector<Service> services;
   Product product;
 
@@ -139,6 +155,13 @@ struct Node {
   int instance_number = 3;      // [instance] number, of the database fields of gethainfo
   std::string instance_prefix;  // [instance] prefix of their names, default "mse": mseos3, mseop3s
   bool operator==(const Node&) const = default;
+};
+
+// The primary's volume as both nodes of a pairing know it. id: drawn when the first copy was made.
+struct PairVolume {
+  Volume volume;
+  std::array<uint8_t, 16> id{};
+  bool operator==(const PairVolume&) const = default;
 };
 
 // /var/lib/crossbeat/pairs/<primary HM address>.toml, written by pairing (mode 0600); the key
@@ -157,6 +180,7 @@ struct Pair {
   Duration failover_wait{};
   bool direct = false;  // both nodes have a direct link
   int instance_number = 3;
+  std::optional<PairVolume> volume;
   std::array<uint8_t, 32> key{};  // pairing key; read from the .key file, never printed
   bool operator==(const Pair&) const = default;
 };

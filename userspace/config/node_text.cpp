@@ -8,6 +8,7 @@
 #include "config/defaults.h"
 #include "config/duration.h"
 #include "config/quote.h"
+#include "config/volume.h"
 
 namespace cb::config {
 namespace {
@@ -156,7 +157,9 @@ std::string node_to_toml(const Node& node) {
          "\n[monitor]\n" + line("planned_restart_grant", time(node.planned_restart_grant)) +
          line("log_level", quoted(node.log_level)) + "\n[instance]\n" +
          line("number", std::to_string(node.instance_number)) +
-         line("prefix", quoted(node.instance_prefix));
+         line("prefix", quoted(node.instance_prefix)) + "\n[volume]\n" +
+         line("directory", quoted(node.volume_directory)) +
+         (node.volume ? volume_text(*node.volume) : "");
 }
 
 }  // namespace cb::config

@@ -2,6 +2,7 @@
 //
 // The text of a pairing's file. Written by pairing, not by people, but read as carefully: it may
 // have been restored, copied or edited.
+#include <algorithm>
 #include <array>
 
 #include "base/text.h"
@@ -11,6 +12,7 @@
 #include "config/duration.h"
 #include "config/quote.h"
 #include "config/reader.h"
+#include "config/volume.h"
 
 namespace cb::config {
 namespace {
@@ -77,6 +79,23 @@ void read_virtual_addresses(Reader& top, Pair& pair) {
   }
 }
 
+void read_pair_volume(Reader table, Pair& pair) {
+  if (!table.exists()) {
+    return;
+  }
+  const auto id = parse_hex(table.text("id").value_or(""));
+  const auto volume = read_volume(table);
+  if (!id || id->size() != 16) {
+    table.wrong("id", "must be 32 hexadecimal digits");
+  } else if (!volume) {
+    table.wrong("size", "is missing");
+  } else {
+    pair.volume.emplace().volume = *volume;
+    std::copy(id->begin(), id->end(), pair.volume->id.begin());
+  }
+  table.finish();
+}
+
 }  // namespace
 
 std::string pair_to_toml(const Pair& pair) {
@@ -99,7 +118,10 @@ std::string pair_to_toml(const Pair& pair) {
          "failback = " + type(pair.automatic_failback) + "\n" +
          "failover_wait = " + quoted(duration_text(pair.failover_wait)) + "\n" +
          "direct = " + (pair.direct ? "true" : "false") + "\n" +
-         "instance_number = " + std::to_string(pair.instance_number) + "\n";
+         "instance_number = " + std::to_string(pair.instance_number) + "\n" +
+         (pair.volume ? "\n[volume]\nid = " + quoted(to_hex(pair.volume->id)) + "\n" +
+                            volume_text(pair.volume->volume)
+                      : "");
 }
 
 Parsed<Pair> parse_pair(std::string_view toml, std::string_view file_name) {
@@ -138,6 +160,7 @@ Parsed<Pair> parse_pair(std::string_view toml, std::string_view file_name) {
   pair.direct = top.flag("direct").value_or(false);
   pair.instance_number =
       static_cast<int>(top.number("instance_number", 1, 999).value_or(kInstanceNumber));
+  read_pair_volume(top.table("volume"), pair);
   top.finish();
   parsed.problems = notes.take();
   return parsed;

@@ -11,6 +11,7 @@
 #include "config/parse_service.h"
 #include "config/reader.h"
 #include "config/validate.h"
+#include "config/volume.h"
 
 namespace cb::config {
 namespace {
@@ -236,6 +237,28 @@ void read_monitor(Reader table, Node& node) {
   table.finish();
 }
 
+void read_volume(Reader table, Node& node, Notes& notes) {
+  put(node.volume_directory, table.text("directory"));
+  if (!node.volume_directory.starts_with('/')) {
+    table.wrong("directory", "must be a folder's full path, such as \"/var/lib/crossbeat/volumes\"");
+  }
+  node.volume = read_volume(table);
+  const bool primary = node.role == core::Role::Primary;
+  if (table.exists() && primary && !node.volume) {
+    missing(notes, "volume", "size",
+            "the size of the volume is missing; write size = \"10GiB\" in [volume]");
+  }
+  if (node.volume && !primary) {
+    table.wrong("size",
+                "the volume is the primary's to describe, and comes here by pairing; a secondary "
+                "says only directory");
+  }
+  if (!primary) {
+    node.volume.reset();
+  }
+  table.finish();
+}
+
 void read_instance(Reader table, Node& node) {
   put(node.instance_number, table.number("number", 1, 999));
   put(node.instance_prefix, table.text("prefix"));
@@ -273,6 +296,7 @@ Parsed<Node> parse_node(std::string_view toml, std::string_view file_name,
   read_services(top, node, notes);
   read_product(top.table("product"), node);
   read_monitor(top.table("monitor"), node);
+  read_volume(top.table("volume"), node, notes);
   read_instance(top.table("instance"), node);
   top.finish();
 

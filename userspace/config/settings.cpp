@@ -84,7 +84,9 @@ core::Settings settings_for(const Node& node, const Pair* pair) {
     settings.automatic_failover = false;
   }
   settings.has_fence = (settings.arbitration & core::kArbitrateFence) != 0;
-  settings.has_volume = false;
+  // A primary that was paired before it had a volume pairs again before anything is replicated.
+  settings.has_volume = pair != nullptr ? pair->volume.has_value() : node.volume.has_value();
+  settings.volume_deadline = settings.has_volume ? kVolumeDeadline : Duration{};
   settings.address_last = node.address_last;
   settings.has_services = std::any_of(node.services.begin(), node.services.end(),
                                       [](const Service& service) { return service.enabled; });
@@ -103,7 +105,9 @@ core::Settings settings_for(const Node& node, const Pair* pair) {
   settings.fence_deadline = node.fence_deadline;
   settings.arbitration_deadline = node.arbitration_deadline;
   settings.hand_over_deadline =
-      kHandOverDeadline + (node.address_last ? settings.service_deadline : Duration{});
+      kHandOverDeadline + (node.address_last
+                               ? settings.service_deadline + settings.volume_deadline * 2
+                               : Duration{});
   // The verdict itself waits defend_wait after the gateway's answer, and probes leave in a burst
   // meanwhile (the agent sees to that): had the network just healed, they would have been answered
   // by then.

@@ -42,7 +42,8 @@ bool peer_is_behind(const State& s) noexcept {
 // What it has is what we have, and only an operator would make it take over. Then we may serve
 // without its lease, but no longer acknowledge without it.
 bool peer_waits_for_an_operator(const State& s) noexcept {
-  return peer_is(s) == PeerIs::Idle && !s.peer_suspect && !peer_is_behind(s) &&
+  const bool with_us = !s.settings.has_volume || s.in_step;  // our own volume says so as well
+  return peer_is(s) == PeerIs::Idle && !s.peer_suspect && !peer_is_behind(s) && with_us &&
          !peer_says(s, CB_FACT_FAILOVER_AUTO) && !peer_says(s, CB_FACT_RESTARTING) &&
          !peer_says(s, CB_FACT_CLAIM_ABOVE) && s.solo != SoloBasis::Forced;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/ladder.h"
 
+#include <algorithm>
 #include <array>
 
 namespace cb::core {
@@ -134,6 +135,10 @@ Duration deadline_of(const Settings& settings, ActionKind kind) noexcept {
     case Arbitrate: return settings.arbitration_deadline;
     // A long grant to a peer that restarts is the longest that has to be waited out.
     case CloseLease: return settings.wait_for_peer + settings.action_deadline;
+    case PromoteVolume:
+    case MountVolume:
+    case UnmountVolume:
+    case DemoteVolume: return std::max(settings.action_deadline, settings.volume_deadline);
     case None:
     case PersistLedger:
     case CancelArbitration:
@@ -143,10 +148,6 @@ Duration deadline_of(const Settings& settings, ActionKind kind) noexcept {
     case AddAddress:
     case OpenGuard:
     case Announce:
-    case PromoteVolume:
-    case MountVolume:
-    case UnmountVolume:
-    case DemoteVolume:
     case CloseGuard:
     case RemoveAddress:
     case Resync:

@@ -173,6 +173,7 @@ struct Settings {
   Duration hold_down{};
   Duration action_deadline{};   // for a rung without its own
   Duration service_deadline{};  // start or stop of all services
+  Duration volume_deadline{};   // a volume's rung, when that is longer than action_deadline
   Duration fence_deadline{};
   Duration arbitration_deadline{};
   Duration hand_over_deadline{};     // from released to the peer in command

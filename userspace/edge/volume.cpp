@@ -21,35 +21,44 @@ VolumeEdge::VolumeEdge(loop::Loop& loop, std::unique_ptr<volume::Volume> driver,
   driver_->listen({.in_step = later(std::move(events.in_step)),
                    .progress = later(std::move(events.progress)),
                    .fell_behind = later(std::move(events.fell_behind)),
-                   .disk_failed = later(std::move(events.disk_failed))});
+                   .disk_failed = later(std::move(events.disk_failed)),
+                   .report = later(std::move(events.report))});
 }
 
 VolumeEdge::~VolumeEdge() = default;
 
-void VolumeEdge::promote(Instant deadline, loop::Done done) {
-  driver_->promote(loop::answer_by(loop_, deadline, std::move(done)));
+void VolumeEdge::promote(bool accept_loss, Instant deadline, loop::Done done) {
+  driver_->promote(accept_loss, loop::answer_by(loop_, deadline, std::move(done)));
 }
 
-void VolumeEdge::demote(Instant deadline, loop::Done done) {
-  driver_->demote(loop::answer_by(loop_, deadline, std::move(done)));
+void VolumeEdge::demote(bool hand_over, Instant deadline, loop::Done done) {
+  driver_->demote(hand_over, loop::answer_by(loop_, deadline, std::move(done)));
 }
 
 void VolumeEdge::mount(Instant deadline, loop::Done done) {
   driver_->mount(loop::answer_by(loop_, deadline, std::move(done)));
 }
 
-void VolumeEdge::unmount(Instant deadline, loop::Done done) {
-  driver_->unmount(loop::answer_by(loop_, deadline, std::move(done)));
+void VolumeEdge::unmount(bool detach, Instant deadline, loop::Done done) {
+  driver_->unmount(detach, loop::answer_by(loop_, deadline, std::move(done)));
 }
 
-void VolumeEdge::resync(Instant deadline, loop::Done done) {
-  driver_->resync(loop::answer_by(loop_, deadline, std::move(done)));
+void VolumeEdge::resync(bool full, Instant deadline, loop::Done done) {
+  driver_->resync(full, loop::answer_by(loop_, deadline, std::move(done)));
 }
 
-void VolumeEdge::pause(Instant deadline, loop::Done done) {
-  driver_->pause(loop::answer_by(loop_, deadline, std::move(done)));
+void VolumeEdge::pause(bool on, Instant deadline, loop::Done done) {
+  driver_->pause(on, loop::answer_by(loop_, deadline, std::move(done)));
 }
+
+void VolumeEdge::allow_alone(bool allowed) { driver_->allow_alone(allowed); }
+
+void VolumeEdge::end() { driver_->end(); }
 
 volume::Status VolumeEdge::status() const { return driver_->status(); }
+
+void VolumeEdge::history(std::function<void(int error, const std::string& json)> done) {
+  driver_->history(std::move(done));
+}
 
 }  // namespace cb::edge

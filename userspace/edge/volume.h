@@ -19,13 +19,16 @@ class VolumeEdge {
   VolumeEdge(loop::Loop& loop, std::unique_ptr<volume::Volume> driver, volume::Events events);
   ~VolumeEdge();
 
-  void promote(Instant deadline, loop::Done done);
-  void demote(Instant deadline, loop::Done done);
+  void promote(bool accept_loss, Instant deadline, loop::Done done);
+  void demote(bool hand_over, Instant deadline, loop::Done done);
   void mount(Instant deadline, loop::Done done);
-  void unmount(Instant deadline, loop::Done done);
-  void resync(Instant deadline, loop::Done done);  // 0: begun; the events tell the rest
-  void pause(Instant deadline, loop::Done done);
+  void unmount(bool detach, Instant deadline, loop::Done done);
+  void resync(bool full, Instant deadline, loop::Done done);  // 0: begun; the events tell the rest
+  void pause(bool on, Instant deadline, loop::Done done);
+  void allow_alone(bool allowed);
+  void end();
   volume::Status status() const;
+  void history(std::function<void(int error, const std::string& json)> done);
 
  private:
   loop::Loop& loop_;

@@ -5,6 +5,7 @@
 // they are authenticated with the rest, since the key exchange covers the bytes as sent.
 #include <algorithm>
 
+#include "config/volume.h"
 #include "pairing/bytes.h"
 #include "pairing/message.h"
 
@@ -28,6 +29,7 @@ enum Tag : std::uint8_t {
 };
 constexpr std::uint8_t kOptionalTag = 128;
 constexpr std::uint8_t kTagProduct = 128;  // the version of the product
+constexpr std::uint8_t kTagVolume = 129;   // id, size, log, mode, port; mount, file system, options
 
 constexpr std::uint8_t kFlagDirect = 1;
 constexpr std::uint8_t kFlagFailover = 2;
@@ -66,7 +68,8 @@ bool is_sound(const Hello& hello) {
          prefixes(hello.virtual_addresses, kVirtualMax) && hello.failover_wait >= Duration{} &&
          hello.failover_wait.as_ms() <= kFailoverWaitMaxMs &&
          hello.failover_wait == Duration::from_ms(hello.failover_wait.as_ms()) &&
-         (!hello.held || hello.held->id != 0);
+         (!hello.held || hello.held->id != 0) &&
+         (!hello.volume || config::volume_fault(hello.volume->volume).empty());
 }
 
 class HelloWriter {
@@ -107,6 +110,42 @@ bool read_prefix(Reader& in, std::vector<config::Prefix>& list, std::size_t limi
   prefix.length = *length;
   list.push_back(prefix);
   return true;
+}
+
+std::string volume_value(const config::PairVolume& described) {
+  const config::Volume& volume = described.volume;
+  Writer value;
+  value.bytes(described.id);
+  value.u64(volume.bytes);
+  value.u64(volume.log_bytes);
+  value.u8(static_cast<std::uint8_t>(volume.mode));
+  value.u16(volume.port);
+  for (const std::string* text :
+       {&volume.mount_point, &volume.file_system, &volume.mount_options}) {
+    value.u8(static_cast<std::uint8_t>(text->size()));
+    value.raw(*text);
+  }
+  return value.take();
+}
+
+bool read_volume(Reader& in, config::PairVolume& described) {
+  config::Volume& volume = described.volume;
+  if (!in.bytes(described.id)) {
+    return false;
+  }
+  volume.bytes = in.u64().value_or(0);
+  volume.log_bytes = in.u64().value_or(0);
+  volume.mode = static_cast<config::Volume::Mode>(in.u8().value_or(0xff));
+  volume.port = in.u16().value_or(0);
+  for (std::string* text : {&volume.mount_point, &volume.file_system, &volume.mount_options}) {
+    const auto length = in.u8();
+    const auto bytes = length ? in.raw(*length) : std::nullopt;
+    if (!bytes) {
+      return false;
+    }
+    *text = std::string(*bytes);
+  }
+  return config::volume_fault(volume).empty();
 }
 
 // False: the value does not have the form of its tag.
@@ -158,6 +197,7 @@ bool read_field(std::uint8_t tag, Reader in, Hello& hello) {
       hello.product_version = std::string(in.rest());
       fits = !hello.product_version.empty();
       break;
+    case kTagVolume: fits = read_volume(in, hello.volume.emplace()); break;
     default: fits = tag >= kOptionalTag && (in.rest(), true);
   }
   return fits && in.at_end();
@@ -206,6 +246,9 @@ std::optional<std::string> encode_hello(const Hello& hello) {
   out.field(kTagNonce, nonce.take());
   if (!hello.product_version.empty()) {
     out.field(kTagProduct, hello.product_version);
+  }
+  if (hello.volume) {
+    out.field(kTagVolume, volume_value(*hello.volume));
   }
   return out.take();
 }

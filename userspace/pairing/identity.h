@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +33,7 @@ struct LocalIdentity {
   bool automatic_failback = false;
   Duration failover_wait{};
   int instance_number = 3;
+  std::optional<config::PairVolume> volume;  // primary only, once its first copy was made
   std::vector<config::Pair> pairs;  // held now, with keys
   int pairings_max = CB_PAIRINGS_MAX;
 };

@@ -96,6 +96,7 @@ struct Hello {
   Duration failover_wait{};  // whole milliseconds
   std::uint32_t instance_number = 0;
   std::optional<HeldPairing> held;
+  std::optional<config::PairVolume> volume;  // optional: the primary's
   Nonce nonce{};
   bool operator==(const Hello&) const = default;
 };

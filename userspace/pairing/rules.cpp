@@ -171,6 +171,7 @@ config::Pair pair_from(core::Role self, const Hello& primary, const Hello& secon
   pair.automatic_failover = primary.automatic_failover;
   pair.automatic_failback = primary.automatic_failback;
   pair.failover_wait = primary.failover_wait;
+  pair.volume = primary.volume;
   // Its number is the secondary's to give: only it knows which others it has.
   pair.instance_number = static_cast<int>(secondary.instance_number);
   pair.direct = primary.direct && secondary.direct;
@@ -202,6 +203,9 @@ Hello make_hello(const LocalIdentity& self, const config::Address& peer) {
   hello.automatic_failback = self.automatic_failback;
   hello.failover_wait = Duration::from_ms(self.failover_wait.as_ms());
   hello.instance_number = static_cast<std::uint32_t>(std::max(self.instance_number, 0));
+  if (self.role == core::Role::Primary) {
+    hello.volume = self.volume;
+  }
   const config::Pair* held = held_with(self, peer);
   if (held != nullptr) {
     hello.held = HeldPairing{held->id, key_mark(held->key)};

@@ -253,6 +253,16 @@ void abandon_claim(State& s) {
   }
 }
 
+namespace {
+
+// Whatever it lacks, what is here was so at one instant.
+bool is_image(const State& s) {
+  return s.started && !s.failed && !damaged(s) && s.record.copying == 0 && s.wanted.copying == 0 &&
+         s.record.standing != Standing::Fresh;
+}
+
+}  // namespace
+
 void on_promote(Work& w) {
   State& s = w.s;
   if (s.stage == Stage::Serving || s.stage == Stage::Releasing) {
@@ -263,7 +273,7 @@ void on_promote(Work& w) {
     w.push(ActionKind::PromoteDone);
     return;
   }
-  if (!eligible(s)) {
+  if (!eligible(s) && !(w.event.accept_loss && is_image(s))) {
     w.push(ActionKind::PromoteDone).error = s.failed ? EIO : ESTALE;
     return;
   }

@@ -37,7 +37,8 @@ enum class EventKind : uint8_t {
   ExtentWritten,   // WriteExtent: `number`, and the extent as `request`, durably; `error`
   ImageProtected,  // ProtectImage: `error`
   // the monitor's verbs
-  Promote,  // become the writer, if the register allows
+  Promote,  // become the writer, if the register allows. `accept_loss`: also with a copy that is
+            // behind, as long as it is an image; the register must name this node
   Demote,   // `hand_over`: only once the peer holds everything; else at once
   GoAlone,  // the peer is gone as far as arbitration knows: ask for the right to be alone
   Discard,  // an operator gives this node's copy up, for a full copy of the peer's: the way out of
@@ -50,6 +51,7 @@ struct Event {
   int slot = 0;
   bool granted = false;
   bool hand_over = false;
+  bool accept_loss = false;
   Position damaged_until =
       0;  // Started: the log was durable up to here, and is shorter now; else 0
   uint64_t request = 0;

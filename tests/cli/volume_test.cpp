@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cli/volume_text.h"
+#include "tests/cli/fake_monitor.h"
+
+namespace cb::cli::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+Json volume(const Json& patch = Json::object()) {
+  Json json{{"mode", "sync"},        {"size_bytes", 10ll << 30}, {"log_bytes", 256 << 20},
+            {"running", true},       {"serving", true},          {"alone", false},
+            {"in_step", true},       {"eligible", true},         {"standing", "together"},
+            {"position", 8192},      {"committed", 8192},        {"peer_synced", 8192},
+            {"epoch", 4},            {"unsynced_bytes", 0},
+            {"sync",
+             {{"kind", "none"},
+              {"permille", 1000},
+              {"bytes_done", 0},
+              {"bytes_left", 0},
+              {"bytes_per_s", 0},
+              {"seconds_left", nullptr}}},
+            {"stall", "none"},       {"stall_text", ""},         {"device", "/dev/loop3"},
+            {"mount", "/srv/data"},  {"mounted", true},          {"text", "together"},
+            {"detail", nullptr}};
+  json.merge_patch(patch);
+  return json;
+}
+
+Ran run_with(const Json& described, const std::vector<std::string>& arguments) {
+  FakeMonitor monitor;
+  monitor.answers("status", {primary_status({{"volume", described}})});
+  monitor.listen();
+  return run_cli(monitor.root(), arguments);
+}
+
+TEST(Volume, StatusTellsHowTheCopiesStand) {
+  const Ran ran = run_with(volume(), {"volume", "status"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr(": in step\n"));
+  EXPECT_THAT(ran.out, HasSubstr("10.0 GiB, log 256 MiB, mode sync\n"));
+  EXPECT_THAT(ran.out, HasSubstr("/srv/data, mounted\n"));
+}
+
+TEST(Volume, ProgressIsInBytesAndPercentWithRateAndTimeLeft) {
+  const Json catching_up = volume({{"in_step", false},
+                                   {"sync",
+                                    {{"kind", "copy"},
+                                     {"permille", 420},
+                                     {"bytes_left", 3ll << 30},
+                                     {"bytes_per_s", 200 << 20},
+                                     {"seconds_left", 15}}}});
+  const std::string line = "copying: 42.0 %, 3.0 GiB left, 200 MiB/s, about 15.0 s";
+  EXPECT_THAT(run_with(catching_up, {"status"}).out, HasSubstr(line));
+  EXPECT_THAT(run_with(catching_up, {"gethainfo"}).out,
+              HasSubstr("Data synchronization: " + line));
+}
+
+TEST(Volume, AStallSaysWhy) {
+  EXPECT_THAT(run_with(volume({{"stall", "no-peer"}, {"stall_text", "the peer is not heard"}}),
+                       {"status"})
+                  .out,
+              HasSubstr("in step; STALLED: the peer is not heard"));
+}
+
+TEST(Volume, OneThatIsWrittenAloneAndOneThatDoesNotRunSaySo) {
+  EXPECT_THAT(run_with(volume({{"alone", true}}), {"status"}).out, HasSubstr("written here ALONE"));
+  EXPECT_THAT(run_with(volume({{"running", false}, {"text", "it ended: exit code 3"}}), {"status"})
+                  .out,
+              HasSubstr("NOT RUNNING: it ended: exit code 3"));
+}
+
+TEST(Volume, WithoutOneNothingIsSaidOfIt) {
+  const Ran ran = run_with(nullptr, {"volume", "status"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("no instance of this node has a volume"));
+  EXPECT_THAT(run_with(nullptr, {"gethainfo"}).out, Not(HasSubstr("synchronization")));
+}
+
+Json epoch(int number, const std::string& generation, int start, int writer) {
+  return Json{{"number", number},
+              {"generation", generation},
+              {"start", start},
+              {"digest", "00"},
+              {"writer", writer}};
+}
+
+Json history(const Json& own, const Json& peer) {
+  return Json{{"ok", true}, {"history", {{"own", own}, {"peer", peer}}}};
+}
+
+Ran diff_of(const Json& own, const Json& peer) {
+  FakeMonitor monitor;
+  monitor.answers("volume", {history(own, peer)});
+  monitor.listen();
+  return run_cli(monitor.root(), {"volume", "diff"});
+}
+
+TEST(VolumeDiff, OfOneHistorySaysSo) {
+  const Json same = Json::array({epoch(2, "aa", 0, 0), epoch(4, "bb", 4096, 0)});
+  const Ran ran = diff_of(same, same);
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.out, "Both copies have one history; the last epoch is 4.\n");
+}
+
+TEST(VolumeDiff, OfASplitSaysWhereAndIsAProblem) {
+  const Ran ran = diff_of(Json::array({epoch(2, "aa", 0, 0), epoch(4, "bb", 8192, 0)}),
+                          Json::array({epoch(2, "aa", 0, 0), epoch(5, "cc", 4096, 1)}));
+  EXPECT_EQ(ran.code, 9);
+  EXPECT_THAT(ran.out, HasSubstr("One history up to epoch 2, position 4096.\n"));
+  EXPECT_THAT(ran.out, HasSubstr("Only here: epoch 4.\nOnly on the peer: epoch 5.\nSPLIT"));
+}
+
+TEST(VolumeDiff, OfAFollowerIsNoSplit) {
+  const Ran ran = diff_of(Json::array({epoch(2, "aa", 0, 0)}),
+                          Json::array({epoch(2, "aa", 0, 0), epoch(5, "cc", 4096, 1)}));
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, HasSubstr("Not a split"));
+}
+
+TEST(VolumeDiff, OfAnUnheardPeerSaysNothing) {
+  const Ran ran = diff_of(Json::array({epoch(2, "aa", 0, 0)}), nullptr);
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, HasSubstr("nothing can be compared"));
+}
+
+TEST(VolumeHistory, ListsTheEpochsOfBoth) {
+  FakeMonitor monitor;
+  monitor.answers("volume", {history(Json::array({epoch(2, "aabbccddee", 0, 0)}), nullptr)});
+  monitor.listen();
+  const Ran ran = run_cli(monitor.root(), {"volume", "history"});
+  EXPECT_THAT(ran.out, HasSubstr("epoch 2  from position 0  written by the primary  aabbccdd\n"));
+  EXPECT_THAT(ran.out, HasSubstr("was not heard"));
+  EXPECT_EQ(text_at(monitor.requests()[0], "action"), "history");
+}
+
+TEST(Resync, AsksForWhatIsWanted) {
+  FakeMonitor monitor;
+  monitor.answers("resync", {Json{{"ok", true}, {"full", true}, {"would", {"take all"}}}});
+  monitor.answers("volume", {Json{{"ok", true}}});
+  monitor.listen();
+  EXPECT_EQ(run_cli(monitor.root(), {"resync", "--victim", "--force"}).code, 0);
+  EXPECT_TRUE(flag_at(monitor.requests().back(), "full"));
+  EXPECT_TRUE(flag_at(monitor.requests().back(), "force"));
+  const Ran dry = run_cli(monitor.root(), {"resync", "--full", "--dry-run"});
+  EXPECT_THAT(dry.out, HasSubstr("  take all\nNothing was done.\n"));
+  EXPECT_EQ(run_cli(monitor.root(), {"resync", "--pause"}).code, 0);
+  EXPECT_EQ(text_at(monitor.requests().back(), "action"), "pause");
+  EXPECT_EQ(run_cli(monitor.root(), {"resync", "--continue"}).code, 0);
+  EXPECT_EQ(text_at(monitor.requests().back(), "action"), "continue");
+  EXPECT_EQ(run_cli(monitor.root(), {"resync", "--pause", "--full"}).code, 2);
+}
+
+TEST(FailoverWithLoss, NamesTheLossBeforeAnythingIsDone) {
+  FakeMonitor monitor;
+  monitor.answers("status", {secondary_status()});
+  monitor.answers("failover", {Json{{"ok", true},
+                                    {"would", {"claim-term"}},
+                                    {"then", "FAILOVER_ACTIVE"},
+                                    {"loss", {{"text", "everything written after position 4096"}}}}});
+  monitor.listen();
+  const Ran ran = run_cli(monitor.root(), {"failover", "--accept-loss", "--dry-run"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("It would lose everything written after position 4096.\n"));
+  EXPECT_TRUE(flag_at(monitor.requests().back(), "accept_loss"));
+}
+
+TEST(VolumeCreate, NeedsAConfigurationThatDescribesIt) {
+  FakeMonitor monitor;
+  const Ran ran = run_cli(monitor.root(), {"volume", "create"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("crossbeat config check"));
+}
+
+}  // namespace
+}  // namespace cb::cli::test

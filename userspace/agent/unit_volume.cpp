@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The wiring of a unit's volume: which back end, what it is told, and who answers for its register.
+#include <sodium.h>
+
+#include "agent/right.h"
+#include "agent/unit.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "drivers/volume/none.h"
+#include "drivers/volume/replicated.h"
+#include "pairing/keys.h"
+
+namespace cb::agent {
+namespace {
+
+using core::EventKind;
+
+// An unpaired volume has no peer, so nobody ever shares this key.
+std::string replication_key_text(const std::optional<config::Pair>& pair) {
+  pairing::Secret<32> key;
+  if (pair) {
+    key = pairing::replication_key(pairing::PairingKey(pair->key));
+  } else {
+    randombytes_buf(key.data(), key.size());
+  }
+  return to_hex(key.view());
+}
+
+volume::ReplicatedOptions options_for(const World& world, const std::optional<config::Pair>& pair) {
+  const config::Node& node = world.node;
+  volume::ReplicatedOptions options;
+  options.program = world.volume_program;
+  options.root = world.root;
+  options.directory = node.volume_directory;
+  options.key = replication_key_text(pair);
+  if (!pair) {
+    options.instance = node.hm_address.text();
+    options.volume = *node.volume;
+    return options;
+  }
+  const bool primary = pair->self_role == core::Role::Primary;
+  options.instance = pair->primary_hm.text();
+  options.node = primary ? 0 : 1;
+  options.volume = pair->volume->volume;
+  options.id = pair->volume->id;
+  options.cable_interface = pair->direct ? node.direct_interface : std::string();
+  options.address = (primary ? pair->primary_hm : pair->secondary_hm).text();
+  options.peer = (primary ? pair->secondary_hm : pair->primary_hm).text();
+  return options;
+}
+
+}  // namespace
+
+void Unit::open_volume(const std::optional<config::Pair>& pair) {
+  volume::Events events;
+  const auto tell_at = [this](EventKind kind) {
+    return leash_.guard([this, kind] {
+      core::Event event;
+      event.kind = kind;
+      event.value = volume_->status().position;
+      tell(event);
+      callbacks_.changed();
+    });
+  };
+  events.in_step = tell_at(EventKind::VolumeInStep);
+  events.fell_behind = tell_at(EventKind::VolumeFellBehind);
+  events.progress = leash_.guard([this](unsigned permille) {
+    core::Event event;
+    event.kind = EventKind::VolumeProgress;
+    event.value = permille;
+    tell(event);
+    callbacks_.changed();
+  });
+  events.disk_failed = leash_.guard([this](int error) {
+    core::Event event;
+    event.kind = EventKind::VolumeFailed;
+    event.error = error;
+    tell(event);
+  });
+  events.report = leash_.guard([this](const std::string& text) {
+    add_event("Volume: " + text, "");
+    callbacks_.changed();
+  });
+  const bool replicated = pair ? pair->volume.has_value() : world_.node.volume.has_value();
+  if (!replicated) {
+    if (pair && pair->self_role == core::Role::Primary && world_.node.volume) {
+      log_warning("%s: this node has a [volume] of which the pairing does not know: pair again",
+                  pair->primary_hm.text().c_str());
+    }
+    volume_ = std::make_unique<edge::VolumeEdge>(*world_.loop, std::make_unique<volume::None>(),
+                                                 std::move(events));
+    return;
+  }
+  volume::ReplicatedOptions options = options_for(world_, pair);
+  const core::volume::Node self = options.node;
+  register_ =
+      std::make_unique<edge::RegisterEdge>(*world_.slow, world_.root, options.instance);
+  const auto facts = [this, self](const volume::OwnCopy& own) {
+    return RightFacts{self, own.standing, own.epoch, register_->value()};
+  };
+  volume::RegisterVoice voice;
+  voice.read = [this, facts](const volume::OwnCopy& own, const auto& done) {
+    const auto now = register_now(instance_->state(), facts(own));
+    done(now ? 0 : EAGAIN, now.value_or(Register{}));
+  };
+  voice.swap = [this, facts](const volume::OwnCopy& own, const Register& expected,
+                             const Register& wanted, const auto& done) {
+    const Right right = judge_swap(instance_->state(), facts(own), expected, wanted);
+    if (right != Right::Granted) {
+      done(right == Right::Refused ? 0 : EAGAIN, false);
+      return;
+    }
+    register_->write(wanted, [done](int error) { done(error, error == 0); });
+  };
+  auto driver = std::make_unique<volume::Replicated>(*world_.loop, *world_.slow,
+                                                     std::move(options), std::move(voice));
+  volume_ =
+      std::make_unique<edge::VolumeEdge>(*world_.loop, std::move(driver), std::move(events));
+}
+
+void Unit::add_volume_edges(InstanceEdges& e) {
+  e.allow_alone = [this](bool allowed) { volume_->allow_alone(allowed); };
+  e.promote_volume = [this](uint64_t, Done done) {
+    volume_->promote(accept_loss_, Instant::never(), [this, done = std::move(done)](int error) {
+      accept_loss_ = accept_loss_ && error != 0;
+      done(error);
+    });
+  };
+  // A copy whose disk failed cannot be handed over in good order; what was acknowledged is on the
+  // peer.
+  e.demote_volume = [this](Done done) {
+    const core::State& state = instance_->state();
+    const bool hand_over = state.goal == core::Goal::HandOver && state.volume_ok;
+    volume_->demote(hand_over, Instant::never(), std::move(done));
+  };
+  e.mount_volume = [this](Done done) { volume_->mount(Instant::never(), std::move(done)); };
+  e.unmount_volume = [this](Done done) {
+    const core::State& state = instance_->state();
+    const bool detach = state.goal != core::Goal::HandOver || !state.volume_ok;
+    volume_->unmount(detach, Instant::never(), std::move(done));
+  };
+  e.resync = [this] {
+    volume_->resync(false, Instant::never(), [](int) {});
+  };  // ignored: the events tell the rest
+}
+
+}  // namespace cb::agent
