@@ -73,6 +73,9 @@ write_config() {
   tables[failover]="failover = \"$failover\""$'\n'"failback = \"$failback\""
   # The shortest that is allowed: labs are built and struck at once.
   tables[failover]+=$'\n''wait_for_peer = "10s"'
+  if [[ -n $volume && ${role_of[$node]} == primary ]]; then
+    tables[volume]="$(volume_keys)"
+  fi
   for line in "${settings[@]}"; do
     table=${line%%.*}
     keys=${line#*.}
@@ -83,7 +86,23 @@ write_config() {
     for table in "${!tables[@]}"; do
       printf '\n[%s]\n%s\n' "$table" "${tables[$table]}"
     done
+    if [[ $postgres == yes ]]; then
+      printf '\n[[service]]\nname = "PostgreSQL"\nstart = ["%s", "start"]\nstop = ["%s", "stop"]\n' \
+        "$here/tests/support/lab/pg_service" "$here/tests/support/lab/pg_service"
+    fi
   } >"$root/etc/crossbeat/crossbeat.toml"
+}
+
+volume_keys() {
+  printf 'size = "%s"\nlog = "64MiB"\nmount = "/data"' "$volume"
+}
+
+# The first copy, as an operator makes it.
+make_volume() {
+  local node=$1
+  [[ -n $volume && ${role_of[$node]} == primary ]] || return 0
+  [[ -x $build/bin/crossbeat-volume ]] || die "$build/bin/crossbeat-volume is not built; run: make build"
+  inside "$node" "$build/bin/crossbeat" --root "$home/$node" volume create --format >/dev/null
 }
 
 virtual_addresses() {
@@ -113,6 +132,7 @@ make_node() {
 unmake_node() {
   local node=$1
   kill_inside "$node"
+  unmount_volumes "$home/$node"
   ! mountpoint -q "$home/$node/sys/fs/bpf" || umount -l "$home/$node/sys/fs/bpf"
   rm -rf "${home:?}/$node/run" "${home:?}/$node/sys" "$home/$node.powered" "$home/$node.pid"
   # The wire first: a namespace goes in its own time, and its port would block the name.
@@ -128,6 +148,23 @@ unmake_node() {
   fi
 }
 
+# What was mounted by a node, and the devices that its images were attached to. Lazily: whoever served
+# them is dead, as if the power had gone.
+unmount_volumes() {
+  local root=$1 at device back
+  [[ -d $root ]] || return 0
+  while read -r at; do
+    umount -l "$at" 2>/dev/null || true
+  done < <(awk -v root="$root/" 'index($5, root) == 1 && $5 != root "sys/fs/bpf" { print $5 }' /proc/self/mountinfo | tac)
+  for device in /sys/block/loop*/loop/backing_file; do
+    back="$(cat "$device" 2>/dev/null)" || continue
+    if [[ $back == "$root/"* ]]; then
+      device=${device#/sys/block/}
+      losetup -d "/dev/${device%%/*}" 2>/dev/null || true
+    fi
+  done
+}
+
 kill_inside() {
   local -a pids
   [[ -e $(netns_path "$1") ]] || return 0
@@ -140,6 +177,7 @@ kill_inside() {
 
 up() {
   local profile=fast failover=automatic failback=manual nodes="a b" cable=wired ipv6=no witness=no start=yes
+  local volume="" postgres=no
   local -a settings=()
   while (($# > 0)); do
     case $1 in
@@ -151,6 +189,8 @@ up() {
       --no-cable) cable=none ;;
       --ipv6) ipv6=yes ;;
       --witness) witness=yes ;;
+      --volume) volume=${2:?} && shift ;;
+      --postgres) postgres=yes ;;
       --set) [[ ${2:-} == *.*=* ]] || usage_error "--set wants TABLE.KEY=VALUE" && settings+=("$2") && shift ;;
       --no-start) start=no ;;
       *) usage_error "up does not know '$1'" ;;
@@ -168,7 +208,7 @@ up() {
   mount -t bpf bpf "$wires"
   "$build/tests/cb_wire" load "$wires"
   printf '%s=%q\n' profile "$profile" failover "$failover" failback "$failback" nodes "$nodes" \
-    cable "$cable" ipv6 "$ipv6" witness "$witness" build "$build" >"$home/lab.conf"
+    cable "$cable" ipv6 "$ipv6" witness "$witness" build "$build" volume "$volume" postgres "$postgres" >"$home/lab.conf"
   declare -p settings >>"$home/lab.conf"
 
   make_netns switch
@@ -189,6 +229,7 @@ up() {
   for machine in $nodes; do
     make_node "$machine"
     write_config "$machine"
+    make_volume "$machine"
   done
   trap - EXIT
   [[ $start == no ]] || start_nodes "$nodes"

@@ -27,14 +27,13 @@ Replicated::Replicated(loop::Loop& loop, loop::Hands& hands, ReplicatedOptions o
       options_(std::move(options)),
       folder_(config::volume_folder(options_.root, options_.directory, options_.instance)),
       register_(std::move(register_voice)),
-      file_system_(
-          loop, hands,
-          {.mount_point = options_.volume.mount_point.empty()
-                              ? std::string()
-                              : options_.root + options_.volume.mount_point,
-           .kind = options_.volume.file_system,
-           .options = options_.volume.mount_options,
-           .folder = folder_}) {
+      file_system_(loop, hands,
+                   {.mount_point = options_.volume.mount_point.empty()
+                                       ? std::string()
+                                       : options_.root + options_.volume.mount_point,
+                    .kind = options_.volume.file_system,
+                    .options = options_.volume.mount_options,
+                    .folder = folder_}) {
   status_.present = true;
   status_.text = "the volume process is not there yet";
   ProcessPlan plan;
@@ -146,18 +145,12 @@ void Replicated::create_copy() {
           return;
         }
         loop::ChildPlan plan;
-        plan.command = {options_.program,
-                        "create",
-                        "--directory",
-                        *fresh,
-                        "--size",
-                        std::to_string(options_.volume.bytes),
-                        "--log",
-                        std::to_string(options_.volume.log_bytes),
-                        "--node",
-                        "1",
-                        "--instance-id",
-                        id_text(*options_.id)};
+        plan.command = {options_.program, "create",
+                        "--directory",    *fresh,
+                        "--size",         std::to_string(options_.volume.bytes),
+                        "--log",          std::to_string(options_.volume.log_bytes),
+                        "--node",         "1",
+                        "--instance-id",  id_text(*options_.id)};
         auto last = std::make_shared<std::string>();
         loop::run_command(
             loop_, hands_, std::move(plan), boottime_now() + Duration::from_s(60),
@@ -223,6 +216,13 @@ void Replicated::on_connected() {
   }
   ask(Json{{"verb", "configure"}, {"config", std::move(config)}},
       [this](int error, const Json& reply) {
+        if (error == EBUSY) {
+          // It was paired, or unpaired, while the volume was in use.
+          log_notice("volume %s: its process is replaced, to take up what it is now",
+                     options_.instance.c_str());
+          process_->replace();
+          return;
+        }
         if (error != 0) {
           const std::string text = text_of(reply, "text");
           trouble("the volume cannot be opened: " + (text.empty() ? strerror(error) : text));
@@ -390,17 +390,26 @@ void Replicated::take_status(const Json& status) {
 void Replicated::plan_next_look() {
   const bool waits = following_ && told_in_step_ != true;
   loop_.cancel(look_timer_);
-  look_timer_ =
-      loop_.after(waits ? kLookQuick : kLookSlow, leash_.guard([this] { ask_status(); }));
+  look_timer_ = loop_.after(waits ? kLookQuick : kLookSlow, leash_.guard([this] { ask_status(); }));
 }
 
-// A copy that follows is in step once it and the writer name the same epoch: before the writer was
-// heard its own record cannot know that somebody went on without it.
+// A copy that follows comes into step when it and the writer name the same epoch: before the writer
+// was heard its own record cannot know that somebody went on without it. It stays in step when the
+// stream breaks, since that is how a dying writer looks. But when the peer's monitor goes on
+// answering it is the stream that is broken, and the writer waits for somebody who does not hear it:
+// then it must be told that it may go on alone.
 void Replicated::judge_step() {
   const VolumeReport& r = report_;
-  const bool with_writer =
-      !following_ || (r.peer_heard && r.peer_serving && r.peer_epoch == r.own.epoch);
-  const bool in_step = r.in_step && (status_.serving || with_writer);
+  const bool with_writer = r.peer_heard && r.peer_serving && r.peer_epoch == r.own.epoch;
+  if (r.peer_heard || !following_ || !options_.peer_is_there()) {
+    unheard_since_ = Instant::never();
+  } else if (unheard_since_.is_never()) {
+    unheard_since_ = boottime_now();
+  }
+  const bool cut_off =
+      !unheard_since_.is_never() && boottime_now() >= unheard_since_ + options_.stream_may_break;
+  const bool stays = told_in_step_ == true && !cut_off;
+  const bool in_step = r.in_step && (status_.serving || !following_ || stays || with_writer);
   status_.in_step = in_step;
   if (told_in_step_ == in_step) {
     return;
@@ -429,7 +438,8 @@ void Replicated::promote(bool accept_loss, loop::Done done) {
     return;  // told when it is there
   }
   if (promoting_) {
-    // It did not get there within its rung: what it waits for may be over. Once more from the start.
+    // It did not get there within its rung: what it waits for may be over. Once more from the
+    // start.
     promoting_ = false;
     ask(Json{{"verb", "demote"}, {"hand_over", false}}, [](int, const Json&) {});
   }
@@ -476,9 +486,8 @@ void Replicated::demote(bool hand_over, loop::Done done) {
       return;
     }
     // Whatever still has it open: nothing of this node may write any more.
-    file_system_.unmount(true, leash_.guard([this, done](int, const std::string&) {
-      demote_now(false, done);
-    }));
+    file_system_.unmount(
+        true, leash_.guard([this, done](int, const std::string&) { demote_now(false, done); }));
   }));
 }
 
@@ -570,8 +579,7 @@ Status Replicated::status() const {
 
 void Replicated::history(std::function<void(int error, const std::string& json)> done) {
   ask(Json{{"verb", "history"}}, [done = std::move(done)](int error, const Json& reply) {
-    done(error,
-         part_of(reply, "history").dump(-1, ' ', false, Json::error_handler_t::replace));
+    done(error, part_of(reply, "history").dump(-1, ' ', false, Json::error_handler_t::replace));
   });
 }
 
@@ -580,27 +588,26 @@ void Replicated::mount(loop::Done done) {
     done(ENODEV);
     return;
   }
-  file_system_.mount(status_.device,
-                     leash_.guard([this, done = std::move(done)](int error,
-                                                                 const std::string& text) {
-                       status_.mounted = error == 0 && !options_.volume.mount_point.empty();
-                       if (error != 0) {
-                         trouble("mount: " + text);
-                       }
-                       done(error);
-                     }));
-}
-
-void Replicated::unmount(bool detach, loop::Done done) {
-  file_system_.unmount(detach, leash_.guard([this, done = std::move(done)](
-                                                int error, const std::string& text) {
+  file_system_.mount(status_.device, leash_.guard([this, done = std::move(done)](
+                                                      int error, const std::string& text) {
+    status_.mounted = error == 0 && !options_.volume.mount_point.empty();
     if (error != 0) {
-      trouble("unmount: " + text);
-    } else {
-      status_.mounted = false;
+      trouble("mount: " + text);
     }
     done(error);
   }));
+}
+
+void Replicated::unmount(bool detach, loop::Done done) {
+  file_system_.unmount(
+      detach, leash_.guard([this, done = std::move(done)](int error, const std::string& text) {
+        if (error != 0) {
+          trouble("unmount: " + text);
+        } else {
+          status_.mounted = false;
+        }
+        done(error);
+      }));
 }
 
 }  // namespace cb::volume

@@ -50,6 +50,9 @@ struct ReplicatedOptions {
   std::string cable_interface;  // empty: no cable
   std::string address;          // of this node and of its peer on the service network; empty: no
   std::string peer;             // peer
+  // Does the peer's monitor answer now? Then a stream that is down is not the peer's death.
+  std::function<bool()> peer_is_there = [] { return false; };
+  Duration stream_may_break = Duration::from_s(5);  // before that counts
 };
 
 class Replicated final : public Volume {
@@ -117,6 +120,7 @@ class Replicated final : public Volume {
   bool following_ = false;  // somebody else writes: in step means with them
   bool ended_ = false;
   std::optional<bool> told_in_step_;
+  Instant unheard_since_ = Instant::never();  // the writer's volume, by ours
   std::string trouble_;
   loop::TimerId look_timer_;
   loop::TimerId folder_timer_;

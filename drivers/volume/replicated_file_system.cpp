@@ -80,8 +80,7 @@ void FileSystem::run(std::vector<std::string> command, Answer done) {
   loop::ChildPlan plan;
   plan.command = std::move(command);
   loop::run_command(
-      loop_, hands_, std::move(plan),
-      boottime_now() + (formats ? kFormatDeadline : kChildDeadline),
+      loop_, hands_, std::move(plan), boottime_now() + (formats ? kFormatDeadline : kChildDeadline),
       [last](std::string_view line) {
         if (!trim(line).empty()) {
           *last = line;
@@ -113,14 +112,14 @@ void FileSystem::mount(const std::string& device, Answer done) {
 }
 
 void FileSystem::detach_first(const std::string& device, Answer done) {
-  run({"umount", "-l", plan_.mount_point}, [this, device, done = std::move(done)](
-                                               int error, const std::string& text) {
-    if (error != 0) {
-      done(error, "something is mounted at " + plan_.mount_point + " already: " + text);
-    } else {
-      mount(device, done);
-    }
-  });
+  run({"umount", "-l", plan_.mount_point},
+      [this, device, done = std::move(done)](int error, const std::string& text) {
+        if (error != 0) {
+          done(error, "something is mounted at " + plan_.mount_point + " already: " + text);
+        } else {
+          mount(device, done);
+        }
+      });
 }
 
 // Neither is forced: a device that holds something already is left as it is.
@@ -132,25 +131,25 @@ void FileSystem::make(const std::string& device, const std::string& kind, Answer
     command.emplace_back("-K");
   }
   command.push_back(device);
-  run(std::move(command), [this, device, done = std::move(done)](int error,
-                                                                 const std::string& text) {
-    if (error != 0) {
-      done(error, "make the file system: " + text);
-      return;
-    }
-    hands_.run(
-        [folder = plan_.folder] {
-          const auto gone = config::format_done(folder);
-          return gone ? 0 : gone.error().code;
-        },
-        leash_.guard([this, device, done](int failed) {
-          if (failed != 0) {
-            done(failed, "note that the file system was made");
-          } else {
-            mount_now(device, done);
-          }
-        }));
-  });
+  run(std::move(command),
+      [this, device, done = std::move(done)](int error, const std::string& text) {
+        if (error != 0) {
+          done(error, "make the file system: " + text);
+          return;
+        }
+        hands_.run(
+            [folder = plan_.folder] {
+              const auto gone = config::format_done(folder);
+              return gone ? 0 : gone.error().code;
+            },
+            leash_.guard([this, device, done](int failed) {
+              if (failed != 0) {
+                done(failed, "note that the file system was made");
+              } else {
+                mount_now(device, done);
+              }
+            }));
+      });
 }
 
 void FileSystem::mount_now(const std::string& device, Answer done) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The file system on a volume: made once if that was asked for when the volume was created, mounted,
-// unmounted. Everything is done by child processes with a deadline, since all of it may block.
+// The file system on a volume: made once if that was asked for when the volume was created,
+// mounted, unmounted. Everything is done by child processes with a deadline, since all of it may
+// block.
 #pragma once
 
 #include <string>
@@ -25,8 +26,8 @@ class FileSystem {
 
   FileSystem(loop::Loop& loop, loop::Hands& hands, FileSystemPlan plan);
 
-  // Mounted already from this device: nothing is done. A mount that an earlier life left of a device
-  // that is gone is taken away first.
+  // Mounted already from this device: nothing is done. A mount that an earlier life left of a
+  // device that is gone is taken away first.
   void mount(const std::string& device, Answer done);
   void unmount(bool detach, Answer done);
 

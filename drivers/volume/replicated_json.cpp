@@ -9,8 +9,8 @@
 namespace cb::volume {
 namespace {
 
-constexpr std::array<std::string_view, 5> kStandings = {"fresh", "together", "alone",
-                                                        "catching-up", "outdated"};
+constexpr std::array<std::string_view, 5> kStandings = {"fresh", "together", "alone", "catching-up",
+                                                        "outdated"};
 
 std::uint64_t word_at(const std::vector<std::uint8_t>& bytes, std::size_t from) {
   std::uint64_t word = 0;

@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <utility>
 
@@ -42,6 +44,16 @@ void Process::run() {
 void Process::stay_down() {
   wanted_ = false;
   loop_.cancel(timer_);
+}
+
+void Process::replace() {
+  ucred other{};
+  socklen_t length = sizeof other;
+  if (connected_ &&
+      getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &other, &length) == 0 && other.pid > 1 &&
+      other.pid != getpid()) {
+    kill(other.pid, SIGTERM);
+  }
 }
 
 void Process::again(Duration after) {
@@ -115,20 +127,20 @@ void Process::on_child_ended(const loop::Ended& ended) {
 }
 
 void Process::receive() {
-  operation_ = loop_.recv(socket_.get(), kPacketMax,
-                          leash_.guard([this](int n, std::span<const std::byte> bytes) {
-                            operation_ = 0;
-                            if (n <= 0) {
-                              lose();
-                              return;
-                            }
-                            const auto alive = leash_.sight();
-                            calls_.on_packet({reinterpret_cast<const char*>(bytes.data()),
-                                              static_cast<std::size_t>(n)});
-                            if (!alive.expired() && connected_) {
-                              receive();
-                            }
-                          }));
+  operation_ = loop_.recv(
+      socket_.get(), kPacketMax, leash_.guard([this](int n, std::span<const std::byte> bytes) {
+        operation_ = 0;
+        if (n <= 0) {
+          lose();
+          return;
+        }
+        const auto alive = leash_.sight();
+        calls_.on_packet(
+            {reinterpret_cast<const char*>(bytes.data()), static_cast<std::size_t>(n)});
+        if (!alive.expired() && connected_) {
+          receive();
+        }
+      }));
 }
 
 void Process::send(std::string packet) {

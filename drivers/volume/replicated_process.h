@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The volume process of one instance: found running or started, connected, and started again when it
-// dies. It outlives the monitor, so what tells whether it runs is its socket and not our memory of
-// having started it.
+// The volume process of one instance: found running or started, connected, and started again when
+// it dies. It outlives the monitor, so what tells whether it runs is its socket and not our memory
+// of having started it.
 #pragma once
 
 #include <deque>
@@ -43,6 +43,9 @@ class Process {
 
   void run();        // from now on it is kept running
   void stay_down();  // ... no longer; the connection stays while it lasts
+  // Ends the process that is connected, for a new one in its place: what has the device open does
+  // not notice.
+  void replace();
   bool connected() const noexcept { return connected_; }
   // In order. Dropped when there is no connection: whoever waits is told by on_lost.
   void send(std::string packet);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the monitor knows of a volume (DESIGN.md section 7): a few verbs and a few events. Every verb
-// begins something and answers once, in the loop's thread; none blocks.
+// What the monitor knows of a volume (DESIGN.md section 7): a few verbs and a few events. Every
+// verb begins something and answers once, in the loop's thread; none blocks.
 #pragma once
 
 #include <cstdint>

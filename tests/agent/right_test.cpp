@@ -62,8 +62,7 @@ TEST(RegisterWithoutWitness, WhatWasWrittenHereLastHoldsUntilALaterEpochIsRecord
 }
 
 TEST(RegisterWithoutWitness, AnAloneWriterFindsItselfEvenWhenTheFileIsLost) {
-  EXPECT_EQ(register_now(alone(), facts(Standing::Alone, 8)),
-            (Register{8, {}, Kind::Alone, 1}));
+  EXPECT_EQ(register_now(alone(), facts(Standing::Alone, 8)), (Register{8, {}, Kind::Alone, 1}));
 }
 
 TEST(RegisterWithoutWitness, ACopyThatIsBehindFindsThePeerUnlessTheLossIsAccepted) {

@@ -12,11 +12,20 @@ using testing::HasSubstr;
 using testing::Not;
 
 Json volume(const Json& patch = Json::object()) {
-  Json json{{"mode", "sync"},        {"size_bytes", 10ll << 30}, {"log_bytes", 256 << 20},
-            {"running", true},       {"serving", true},          {"alone", false},
-            {"in_step", true},       {"eligible", true},         {"standing", "together"},
-            {"position", 8192},      {"committed", 8192},        {"peer_synced", 8192},
-            {"epoch", 4},            {"unsynced_bytes", 0},
+  Json json{{"mode", "sync"},
+            {"size_bytes", 10ll << 30},
+            {"log_bytes", 256 << 20},
+            {"running", true},
+            {"serving", true},
+            {"alone", false},
+            {"in_step", true},
+            {"eligible", true},
+            {"standing", "together"},
+            {"position", 8192},
+            {"committed", 8192},
+            {"peer_synced", 8192},
+            {"epoch", 4},
+            {"unsynced_bytes", 0},
             {"sync",
              {{"kind", "none"},
               {"permille", 1000},
@@ -24,8 +33,12 @@ Json volume(const Json& patch = Json::object()) {
               {"bytes_left", 0},
               {"bytes_per_s", 0},
               {"seconds_left", nullptr}}},
-            {"stall", "none"},       {"stall_text", ""},         {"device", "/dev/loop3"},
-            {"mount", "/srv/data"},  {"mounted", true},          {"text", "together"},
+            {"stall", "none"},
+            {"stall_text", ""},
+            {"device", "/dev/loop3"},
+            {"mount", "/srv/data"},
+            {"mounted", true},
+            {"text", "together"},
             {"detail", nullptr}};
   json.merge_patch(patch);
   return json;
@@ -54,24 +67,23 @@ TEST(Volume, ProgressIsInBytesAndPercentWithRateAndTimeLeft) {
                                      {"bytes_left", 3ll << 30},
                                      {"bytes_per_s", 200 << 20},
                                      {"seconds_left", 15}}}});
-  const std::string line = "copying: 42.0 %, 3.0 GiB left, 200 MiB/s, about 15.0 s";
+  const std::string line = "copying: 42.0 %, 3.0 GiB left, 200 MiB/s, about 15 s";
   EXPECT_THAT(run_with(catching_up, {"status"}).out, HasSubstr(line));
-  EXPECT_THAT(run_with(catching_up, {"gethainfo"}).out,
-              HasSubstr("Data synchronization: " + line));
+  EXPECT_THAT(run_with(catching_up, {"gethainfo"}).out, HasSubstr("Data synchronization: " + line));
 }
 
 TEST(Volume, AStallSaysWhy) {
-  EXPECT_THAT(run_with(volume({{"stall", "no-peer"}, {"stall_text", "the peer is not heard"}}),
-                       {"status"})
-                  .out,
-              HasSubstr("in step; STALLED: the peer is not heard"));
+  EXPECT_THAT(
+      run_with(volume({{"stall", "no-peer"}, {"stall_text", "the peer is not heard"}}), {"status"})
+          .out,
+      HasSubstr("in step; STALLED: the peer is not heard"));
 }
 
 TEST(Volume, OneThatIsWrittenAloneAndOneThatDoesNotRunSaySo) {
   EXPECT_THAT(run_with(volume({{"alone", true}}), {"status"}).out, HasSubstr("written here ALONE"));
-  EXPECT_THAT(run_with(volume({{"running", false}, {"text", "it ended: exit code 3"}}), {"status"})
-                  .out,
-              HasSubstr("NOT RUNNING: it ended: exit code 3"));
+  EXPECT_THAT(
+      run_with(volume({{"running", false}, {"text", "it ended: exit code 3"}}), {"status"}).out,
+      HasSubstr("NOT RUNNING: it ended: exit code 3"));
 }
 
 TEST(Volume, WithoutOneNothingIsSaidOfIt) {
@@ -158,10 +170,11 @@ TEST(Resync, AsksForWhatIsWanted) {
 TEST(FailoverWithLoss, NamesTheLossBeforeAnythingIsDone) {
   FakeMonitor monitor;
   monitor.answers("status", {secondary_status()});
-  monitor.answers("failover", {Json{{"ok", true},
-                                    {"would", {"claim-term"}},
-                                    {"then", "FAILOVER_ACTIVE"},
-                                    {"loss", {{"text", "everything written after position 4096"}}}}});
+  monitor.answers("failover",
+                  {Json{{"ok", true},
+                        {"would", {"claim-term"}},
+                        {"then", "FAILOVER_ACTIVE"},
+                        {"loss", {{"text", "everything written after position 4096"}}}}});
   monitor.listen();
   const Ran ran = run_cli(monitor.root(), {"failover", "--accept-loss", "--dry-run"});
   EXPECT_EQ(ran.code, 0) << ran.err;

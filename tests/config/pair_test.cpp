@@ -70,8 +70,7 @@ TEST(PairText, RefusesAVolumeThatItCannotTrust) {
   for (const std::string& keys :
        {std::string("size = \"1GiB\"\n"), id, std::string("id = \"0011\"\nsize = \"1GiB\"\n"),
         id + "size = \"1\"\n", id + "size = \"1GiB\"\nmount = \"/\"\n",
-        id + "size = \"1GiB\"\nmount_options = \"a b\"\n",
-        id + "size = \"1GiB\"\nunknown = 1\n"}) {
+        id + "size = \"1GiB\"\nmount_options = \"a b\"\n", id + "size = \"1GiB\"\nunknown = 1\n"}) {
     EXPECT_FALSE(parse_pair(pair + keys, "x").ok()) << keys;
   }
 }

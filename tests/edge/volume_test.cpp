@@ -57,7 +57,8 @@ TEST(VolumeEdge, ALateDriverIsAnsweredForAndDoesNotAnswerAgain) {
   Slow& slow = *driver;
   edge::VolumeEdge edge(*loop, std::move(driver), {});
   std::vector<int> answers;
-  edge.promote(false, boottime_now() + Duration::from_ms(3), [&](int error) { answers.push_back(error); });
+  edge.promote(false, boottime_now() + Duration::from_ms(3),
+               [&](int error) { answers.push_back(error); });
   EXPECT_TRUE(turn_until(*loop, [&] { return !answers.empty(); }));
   slow.asked.at(0)(0);
   EXPECT_EQ(answers, std::vector<int>{ETIMEDOUT});

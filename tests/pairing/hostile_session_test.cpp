@@ -131,7 +131,7 @@ TEST(Middle, AnOptionalFieldAddedOnTheWayIsNoticed) {
   PairRun run;
   run.middle = [&](int at, std::string& bytes) {
     if (at == 0) {
-      bytes = frame_bytes(Kind::Hello, bytes.substr(kHeaderBytes) + std::string("\x81\x00\x00", 3));
+      bytes = frame_bytes(Kind::Hello, bytes.substr(kHeaderBytes) + std::string("\x82\x00\x00", 3));
     }
   };
   EXPECT_FALSE(run.go());

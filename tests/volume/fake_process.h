@@ -104,9 +104,17 @@ class FakeProcess {
   }
   std::uint64_t id_of(const std::string& verb) const { return volume::number_of(last(verb), "id"); }
 
-  Json status{{"standing", "together"}, {"serving", false}, {"in_step", true}, {"eligible", true},
-              {"stall", "none"},        {"stall_text", ""}, {"position", 4096}, {"committed", 4096},
-              {"peer_synced", 4096},    {"epoch", 6},       {"alone", false},
+  Json status{{"standing", "together"},
+              {"serving", false},
+              {"in_step", true},
+              {"eligible", true},
+              {"stall", "none"},
+              {"stall_text", ""},
+              {"position", 4096},
+              {"committed", 4096},
+              {"peer_synced", 4096},
+              {"epoch", 6},
+              {"alone", false},
               {"sync",
                {{"kind", "none"},
                 {"bytes_done", 0},
@@ -114,7 +122,8 @@ class FakeProcess {
                 {"rate", 0},
                 {"seconds_left", nullptr},
                 {"permille", 1000}}},
-              {"device", nullptr},      {"peer", nullptr}};
+              {"device", nullptr},
+              {"peer", nullptr}};
   std::set<std::string> held;  // verbs that are not answered
   int promote_error = 0;
   std::vector<Json> told;
@@ -223,15 +232,15 @@ class ReplicatedTest : public testing::Test {
       done(register_error, granted);
     };
     driver = std::make_unique<volume::Replicated>(*loop, *hands, options, voice);
-    driver->listen({.in_step = [this] { events.emplace_back("in-step"); },
-                    .progress = [this](unsigned permille) {
-                      events.push_back("progress " + std::to_string(permille));
-                    },
-                    .fell_behind = [this] { events.emplace_back("fell-behind"); },
-                    .disk_failed = [this](int error) {
-                      events.push_back("failed " + std::to_string(error));
-                    },
-                    .report = [this](const std::string& text) { reports.push_back(text); }});
+    driver->listen(
+        {.in_step = [this] { events.emplace_back("in-step"); },
+         .progress =
+             [this](unsigned permille) {
+               events.push_back("progress " + std::to_string(permille));
+             },
+         .fell_behind = [this] { events.emplace_back("fell-behind"); },
+         .disk_failed = [this](int error) { events.push_back("failed " + std::to_string(error)); },
+         .report = [this](const std::string& text) { reports.push_back(text); }});
   }
   // A node with its copy, whose process runs already.
   void open_running() {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The real mount(8) and mkfs on a loop device.
-#include "drivers/volume/replicated_file_system.h"
-
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,6 +14,7 @@
 #include <fstream>
 
 #include "base/fd.h"
+#include "drivers/volume/replicated_file_system.h"
 #include "tests/base/temporary_folder.h"
 #include "tests/loop/turning.h"
 
@@ -61,7 +60,8 @@ class FileSystemTest : public testing::Test {
       answer = error;
       text = said;
     });
-    EXPECT_TRUE(turn_until(*loop, [&] { return answer.has_value(); }, Duration::from_s(30)));
+    EXPECT_TRUE(turn_until(
+        *loop, [&] { return answer.has_value(); }, Duration::from_s(30)));
     return answer.value_or(-1);
   }
   int unmount(bool detach) {
@@ -70,7 +70,8 @@ class FileSystemTest : public testing::Test {
       answer = error;
       text = said;
     });
-    EXPECT_TRUE(turn_until(*loop, [&] { return answer.has_value(); }, Duration::from_s(30)));
+    EXPECT_TRUE(turn_until(
+        *loop, [&] { return answer.has_value(); }, Duration::from_s(30)));
     return answer.value_or(-1);
   }
 

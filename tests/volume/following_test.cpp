@@ -9,7 +9,10 @@ namespace {
 using testing::ElementsAre;
 
 Json writer_in(std::uint64_t epoch) {
-  return Json{{"heard", true}, {"serving", true}, {"standing", "together"}, {"epoch", epoch},
+  return Json{{"heard", true},
+              {"serving", true},
+              {"standing", "together"},
+              {"epoch", epoch},
               {"end", 4096}};
 }
 
@@ -43,6 +46,45 @@ TEST_F(ReplicatedTest, AFollowerInAnotherEpochThanTheWriterIsNotInStep) {
   EXPECT_EQ(events.size(), 1u);
   process->status["epoch"] = 8;
   EXPECT_TRUE(until([&] { return events.size() == 2; }));
+}
+
+// In step with a writer that was heard.
+class FollowerTest : public ReplicatedTest {
+ protected:
+  void follow() {
+    options.stream_may_break = Duration::from_ms(50);
+    options.peer_is_there = [this] { return peer_there; };
+    process->status["peer"] = writer_in(6);
+    open_running();
+    driver->resync(false, note());
+    EXPECT_TRUE(until([&] { return events.size() == 2; }));
+  }
+  void wait_for_looks(int count) {
+    const int looks = process->count("status");
+    EXPECT_TRUE(until([&] { return process->count("status") >= looks + count; }));
+  }
+  bool peer_there = false;
+};
+
+TEST_F(FollowerTest, StaysInStepWhenTheWriterIsNoLongerHeard) {
+  follow();
+  process->status["peer"] = nullptr;
+  wait_for_looks(2);
+  EXPECT_THAT(events, ElementsAre("in-step", "in-step")) << "so does a dying writer look";
+  EXPECT_TRUE(driver->status().in_step);
+}
+
+TEST_F(FollowerTest, FallsBehindWhenOnlyTheStreamIsBroken) {
+  follow();
+  peer_there = true;
+  process->status["peer"] = nullptr;
+  EXPECT_TRUE(until([&] { return events.size() == 3; }));
+  EXPECT_EQ(events[2], "fell-behind");
+  process->status["peer"] = writer_in(8);
+  wait_for_looks(2);
+  EXPECT_EQ(events.size(), 3u) << "it has gone on alone";
+  process->status["epoch"] = 8;
+  EXPECT_TRUE(until([&] { return events.size() == 4; }));
 }
 
 TEST_F(ReplicatedTest, AFollowerWithoutItsProcessHasFallenBehind) {

@@ -21,10 +21,11 @@ TEST(RegisterJson, IsReadBackAsItWasWritten) {
 }
 
 TEST(RegisterJson, RefusesWhatIsNotOne) {
-  for (const char* text :
-       {"7", "{}", R"({"epoch":7,"generation":"01","kind":"alone","holder":0})",
-        R"({"epoch":7,"generation":"0123456789abcdeffedcba9876543210","kind":"both","holder":0})",
-        R"({"epoch":7,"generation":"0123456789abcdeffedcba9876543210","kind":"alone","holder":2})"}) {
+  for (
+      const char* text :
+      {"7", "{}", R"({"epoch":7,"generation":"01","kind":"alone","holder":0})",
+       R"({"epoch":7,"generation":"0123456789abcdeffedcba9876543210","kind":"both","holder":0})",
+       R"({"epoch":7,"generation":"0123456789abcdeffedcba9876543210","kind":"alone","holder":2})"}) {
     EXPECT_FALSE(volume::read_register(Json::parse(text))) << text;
   }
 }
@@ -36,12 +37,11 @@ TEST_F(ReplicatedTest, AReadIsAnsweredWithWhatTheKeeperSees) {
   process->status["epoch"] = 12;
   process->say(Json{{"register", "read"}, {"number", 5}});
   ASSERT_TRUE(until([&] { return process->registered.size() == 1; }));
-  EXPECT_EQ(process->registered[0].dump(),
-            Json({{"error", 0},
-                  {"seen", volume::register_json(kSeen)},
-                  {"register", "answer"},
-                  {"number", 5}})
-                .dump());
+  EXPECT_EQ(process->registered[0].dump(), Json({{"error", 0},
+                                                 {"seen", volume::register_json(kSeen)},
+                                                 {"register", "answer"},
+                                                 {"number", 5}})
+                                               .dump());
   ASSERT_EQ(owns.size(), 1u);
   EXPECT_EQ(owns[0].standing, Standing::Alone) << "as the record says now";
   EXPECT_EQ(owns[0].epoch, 12u);

@@ -211,9 +211,10 @@ void Monitor::use_renewed_pair(const config::Pair& pair) {
       core::Settings settings = config::settings_for(world_.node, &pair);
       if (unit->pair()->volume != pair.volume) {
         settings.has_volume = unit->has_volume();
-        log_warning("%s: the volume of the pairing has changed; take it into use on both nodes: "
-                    "crossbeat restart",
-                    unit->name().c_str());
+        log_warning(
+            "%s: the volume of the pairing has changed; take it into use on both nodes: "
+            "crossbeat restart",
+            unit->name().c_str());
         add_event(unit->name(), "Volume changed by pairing", "run crossbeat restart on both nodes");
       }
       unit->instance().set_settings(settings);

@@ -346,11 +346,12 @@ Json Monitor::status_of(const Unit& unit, Instant now) const {
   out["in_step"] = state.in_step;
   out["progress_permille"] =
       state.sub == core::SubState::Synchronizing ? Json(state.progress_permille) : Json(nullptr);
-  const std::optional<config::Volume> configured =
-      !pair ? node.volume : pair->volume ? std::optional(pair->volume->volume) : std::nullopt;
-  out["volume"] = unit.has_volume() && configured
-                      ? volume_json(unit.volume().status(), *configured)
-                      : Json(nullptr);
+  const std::optional<config::Volume> configured = !pair ? node.volume
+                                                   : pair->volume
+                                                       ? std::optional(pair->volume->volume)
+                                                       : std::nullopt;
+  out["volume"] = unit.has_volume() && configured ? volume_json(unit.volume().status(), *configured)
+                                                  : Json(nullptr);
   out["eligible"] = core::is_eligible(state);
   out["automatic"] = core::is_automatic(state);
   out["automatic_off"] = state.automatic_off;

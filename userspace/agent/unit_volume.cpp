@@ -16,13 +16,17 @@ namespace {
 
 using core::EventKind;
 
-// An unpaired volume has no peer, so nobody ever shares this key.
+// An unpaired volume has no peer, so nobody ever shares its key; the same one in every life, since
+// the volume's process outlives ours.
 std::string replication_key_text(const std::optional<config::Pair>& pair) {
   pairing::Secret<32> key;
   if (pair) {
     key = pairing::replication_key(pairing::PairingKey(pair->key));
   } else {
-    randombytes_buf(key.data(), key.size());
+    constexpr std::string_view kNobody = "crossbeat volume without a peer";
+    crypto_generichash(key.data(), key.size(),
+                       reinterpret_cast<const unsigned char*>(kNobody.data()), kNobody.size(),
+                       nullptr, 0);
   }
   return to_hex(key.view());
 }
@@ -94,8 +98,15 @@ void Unit::open_volume(const std::optional<config::Pair>& pair) {
   }
   volume::ReplicatedOptions options = options_for(world_, pair);
   const core::volume::Node self = options.node;
-  register_ =
-      std::make_unique<edge::RegisterEdge>(*world_.slow, world_.root, options.instance);
+  options.peer_is_there = [this] {
+    if (instance_ == nullptr) {
+      return false;
+    }
+    const core::State& state = instance_->state();
+    return state.peer_answers && !state.peer_silent && !state.peer_suspect &&
+           !state.peer_monitor_stale;
+  };
+  register_ = std::make_unique<edge::RegisterEdge>(*world_.slow, world_.root, options.instance);
   const auto facts = [this, self](const volume::OwnCopy& own) {
     return RightFacts{self, own.standing, own.epoch, register_->value()};
   };
@@ -113,10 +124,9 @@ void Unit::open_volume(const std::optional<config::Pair>& pair) {
     }
     register_->write(wanted, [done](int error) { done(error, error == 0); });
   };
-  auto driver = std::make_unique<volume::Replicated>(*world_.loop, *world_.slow,
-                                                     std::move(options), std::move(voice));
-  volume_ =
-      std::make_unique<edge::VolumeEdge>(*world_.loop, std::move(driver), std::move(events));
+  auto driver = std::make_unique<volume::Replicated>(*world_.loop, *world_.slow, std::move(options),
+                                                     std::move(voice));
+  volume_ = std::make_unique<edge::VolumeEdge>(*world_.loop, std::move(driver), std::move(events));
 }
 
 void Unit::add_volume_edges(InstanceEdges& e) {

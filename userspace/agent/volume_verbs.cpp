@@ -54,9 +54,10 @@ Json Monitor::loss_of(const Unit& unit) const {
   } else {
     text = "everything written after position " + std::to_string(volume.position) + ": at least " +
            std::to_string(bytes) + " bytes";
-    text += heard_ms < 0 ? ", and whatever was written since; the peer was not heard by this monitor"
-                         : ", and whatever was written since the peer was last heard, " +
-                               std::to_string(static_cast<int64_t>(heard_ms / 1000)) + " s ago";
+    text += heard_ms < 0
+                ? ", and whatever was written since; the peer was not heard by this monitor"
+                : ", and whatever was written since the peer was last heard, " +
+                      std::to_string(static_cast<int64_t>(heard_ms / 1000)) + " s ago";
   }
   return Json{{"position", volume.position},
               {"peer_position", end},
@@ -71,16 +72,15 @@ Json Monitor::loss_of(const Unit& unit) const {
 void Monitor::accept_loss(Unit& unit, const Json& loss, std::function<void(int)> then) {
   Json mark{{"at_wall", wall_now()}, {"node", world_.node.name}, {"instance", unit.name()}};
   mark.update(loss);
-  const std::string path =
-      options_.root + "/var/lib/crossbeat/ledger/" + unit.name() + ".losses";
-  world_.slow->run([path, line = to_line(mark)] { return append_line(path, line); },
-                   [this, name = unit.name(), text = text_in(loss, "text"),
-                    then = std::move(then)](int error) {
-                     if (error == 0) {
-                       add_event(name, "An operator accepted a loss of data", text);
-                     }
-                     then(error);
-                   });
+  const std::string path = options_.root + "/var/lib/crossbeat/ledger/" + unit.name() + ".losses";
+  world_.slow->run(
+      [path, line = to_line(mark)] { return append_line(path, line); },
+      [this, name = unit.name(), text = text_in(loss, "text"), then = std::move(then)](int error) {
+        if (error == 0) {
+          add_event(name, "An operator accepted a loss of data", text);
+        }
+        then(error);
+      });
 }
 
 void Monitor::verb_failover(const Json& request, const ControlServer::Client& client) {
@@ -151,11 +151,12 @@ void Monitor::verb_resync(const Json& request, const ControlServer::Client& clie
   }
   if (full && volume.eligible && volume.stall != "split" && volume.stall != "unrelated" &&
       !flag_in(request, "force")) {
-    client.send(error_reply(
-        "this node's copy is whole (" + volume.standing + " at position " +
-            std::to_string(volume.position) + "): giving it up leaves one copy until the new one is "
-            "complete",
-        "without --full it takes what it lacks; --force accepts the risk", kExitRefused));
+    client.send(error_reply("this node's copy is whole (" + volume.standing + " at position " +
+                                std::to_string(volume.position) +
+                                "): giving it up leaves one copy until the new one is "
+                                "complete",
+                            "without --full it takes what it lacks; --force accepts the risk",
+                            kExitRefused));
     return;
   }
   Json reply = ok_reply();
@@ -168,19 +169,19 @@ void Monitor::verb_resync(const Json& request, const ControlServer::Client& clie
     client.send(reply);
     return;
   }
-  unit->volume().resync(full, boottime_now() + Duration::from_s(4),
-                        [this, client, reply, full, name = unit->name()](int error) {
-                          if (error != 0) {
-                            client.send(error_reply(
-                                std::string("the volume did not begin: ") + strerror(error),
-                                "see: crossbeat volume status", kExitFailed));
-                            return;
-                          }
-                          if (full) {
-                            add_event(name, "Full resynchronization asked for by an operator", "");
-                          }
-                          client.send(reply);
-                        });
+  unit->volume().resync(
+      full, boottime_now() + Duration::from_s(4),
+      [this, client, reply, full, name = unit->name()](int error) {
+        if (error != 0) {
+          client.send(error_reply(std::string("the volume did not begin: ") + strerror(error),
+                                  "see: crossbeat volume status", kExitFailed));
+          return;
+        }
+        if (full) {
+          add_event(name, "Full resynchronization asked for by an operator", "");
+        }
+        client.send(reply);
+      });
 }
 
 void Monitor::verb_volume(const Json& request, const ControlServer::Client& client) {
@@ -195,9 +196,9 @@ void Monitor::verb_volume(const Json& request, const ControlServer::Client& clie
   } else if (action == "history") {
     unit->volume().history([client](int error, const std::string& json) {
       if (error != 0) {
-        client.send(error_reply(std::string("the volume process does not answer: ") +
-                                    strerror(error),
-                                "see: crossbeat volume status", kExitFailed));
+        client.send(
+            error_reply(std::string("the volume process does not answer: ") + strerror(error),
+                        "see: crossbeat volume status", kExitFailed));
         return;
       }
       Json reply = ok_reply();
@@ -205,13 +206,12 @@ void Monitor::verb_volume(const Json& request, const ControlServer::Client& clie
       client.send(reply);
     });
   } else if (action == "pause" || action == "continue") {
-    unit->volume().pause(action == "pause", boottime_now() + Duration::from_s(4),
-                         [client](int error) {
-                           client.send(error == 0 ? ok_reply()
-                                                  : error_reply(strerror(error),
-                                                                "see: crossbeat volume status",
-                                                                kExitFailed));
-                         });
+    unit->volume().pause(
+        action == "pause", boottime_now() + Duration::from_s(4), [client](int error) {
+          client.send(error == 0 ? ok_reply()
+                                 : error_reply(strerror(error), "see: crossbeat volume status",
+                                               kExitFailed));
+        });
   } else {
     client.send(error_reply("volume does not know '" + action + "'", "", kExitUsage));
   }

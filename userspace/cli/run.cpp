@@ -239,14 +239,14 @@ class CommandLine {
     takes_dry_run(switchover);
     takes_no_wait(switchover);
 
-    CLI::App* failover =
-        verb("failover", "Take command on this node",
-             "For a peer that is down. With --force also when it cannot be proved: make sure first "
-             "that the\npeer does not serve, or both will. With --accept-loss also with data that is "
-             "behind: what is\nlost is named, and recorded for ever; --dry-run names it and does "
-             "nothing.\nExamples:\n  crossbeat failover --dry-run\n  crossbeat failover\n"
-             "  crossbeat failover --accept-loss --dry-run",
-             [](const Context& context) { return move(context, Move::Failover); });
+    CLI::App* failover = verb(
+        "failover", "Take command on this node",
+        "For a peer that is down. With --force also when it cannot be proved: make sure first "
+        "that the\npeer does not serve, or both will. With --accept-loss also with data that is "
+        "behind: what is\nlost is named, and recorded for ever; --dry-run names it and does "
+        "nothing.\nExamples:\n  crossbeat failover --dry-run\n  crossbeat failover\n"
+        "  crossbeat failover --accept-loss --dry-run",
+        [](const Context& context) { return move(context, Move::Failover); });
     takes_dry_run(failover);
     takes_no_wait(failover);
     takes_force(failover, "Accept the risk that the refusal named");
@@ -339,7 +339,8 @@ class CommandLine {
     volume_verb->require_subcommand(1)->fallthrough();
     CLI::App* create = verb(
         *volume_verb, "create", "On the primary: make the first copy, as [volume] describes it",
-        "The secondary makes its own when it is paired. A primary that was replaced makes an empty\n"
+        "The secondary makes its own when it is paired. A primary that was replaced makes an "
+        "empty\n"
         "copy with --fresh, and its peer fills it. Nothing that is there is overwritten.\n"
         "Examples:\n  crossbeat volume create --format\n  crossbeat volume create --dry-run\n"
         "  crossbeat volume create --fresh --aside",
@@ -364,13 +365,14 @@ class CommandLine {
 
     CLI::App* resync_verb = verb(
         "resync", "On the node that is behind: come into step, or begin anew",
-        "It goes by itself; this begins it again at once. With --full this node's copy is given up\n"
+        "It goes by itself; this begins it again at once. With --full this node's copy is given "
+        "up\n"
         "and all of the peer's taken: the way out of a split, on the node whose writes are to go.\n"
         "Examples:\n  crossbeat resync\n  crossbeat resync --full --dry-run\n"
         "  crossbeat resync --pause",
         [this](const Context& context) { return resync(context, resync_); });
-    CLI::Option* full = resync_verb->add_flag("--full,--victim", resync_.full,
-                                              "Give this node's copy up, and take all of the peer's");
+    CLI::Option* full = resync_verb->add_flag(
+        "--full,--victim", resync_.full, "Give this node's copy up, and take all of the peer's");
     CLI::Option* pause = resync_verb->add_flag("--pause", resync_.pause,
                                                "Stop copying; what is written now still goes over");
     resync_verb->add_flag("--continue", resync_.go_on, "End a pause")->excludes(pause);

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdio>
 
+#include "cli/terminal.h"
+
 namespace cb::cli {
 namespace {
 
@@ -117,10 +119,9 @@ std::string volume_text(const PairView& pair) {
   if (const std::string mount = text_at(volume, "mount"); !mount.empty()) {
     text += row("mount", mount + (flag_at(volume, "mounted") ? ", mounted" : ", not mounted"));
   }
-  text += row("this copy", text_at(volume, "standing", "unknown") + " in epoch " +
-                               whole(volume, "epoch") +
-                               (flag_at(volume, "eligible") ? ", could be written"
-                                                            : ", could not be written"));
+  text += row("this copy",
+              text_at(volume, "standing", "unknown") + " in epoch " + whole(volume, "epoch") +
+                  (flag_at(volume, "eligible") ? ", could be written" : ", could not be written"));
   text += row("log", "at " + whole(volume, "position") + ", on both up to " +
                          whole(volume, "committed") + ", durable on the peer up to " +
                          whole(volume, "peer_synced"));
@@ -137,8 +138,8 @@ std::string volume_text(const PairView& pair) {
 std::string history_text(const Json& history) {
   std::string text = "This node's copy:\n" + epochs_text(epochs_of(at(history, "own")));
   if (at(history, "peer").is_array()) {
-    text += "The peer's copy, as it was last heard:\n" +
-            epochs_text(epochs_of(at(history, "peer")));
+    text +=
+        "The peer's copy, as it was last heard:\n" + epochs_text(epochs_of(at(history, "peer")));
   } else {
     text += "The peer's copy was not heard since the volume's process started.\n";
   }
@@ -187,21 +188,21 @@ std::string difference_text(const Difference& difference) {
   if (difference.same) {
     return "Both copies have one history; the last epoch is " + difference.last_common + ".\n";
   }
-  std::string text =
-      difference.last_common.empty()
-          ? std::string("The copies have no epoch in common.\n")
-          : "One history up to epoch " + difference.last_common + ", position " +
-                std::to_string(difference.parted_at.value_or(0)) + ".\n";
+  std::string text = difference.last_common.empty()
+                         ? std::string("The copies have no epoch in common.\n")
+                         : "One history up to epoch " + difference.last_common + ", position " +
+                               std::to_string(difference.parted_at.value_or(0)) + ".\n";
   if (!difference.only_here.empty()) {
     text += "Only here: epoch " + difference.only_here + ".\n";
   }
   if (!difference.only_there.empty()) {
     text += "Only on the peer: epoch " + difference.only_there + ".\n";
   }
-  text += difference.split
-              ? "SPLIT: both hold writes that the other lacks. Nothing is thrown away: look at both, "
-                "then\nrun crossbeat resync --victim on the node whose writes are to be given up.\n"
-              : "Not a split: the longer one leads, and the other follows.\n";
+  text +=
+      difference.split
+          ? "SPLIT: both hold writes that the other lacks. Nothing is thrown away: look at both, "
+            "then\nrun crossbeat resync --victim on the node whose writes are to be given up.\n"
+          : "Not a split: the longer one leads, and the other follows.\n";
   return text;
 }
 

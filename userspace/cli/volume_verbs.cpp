@@ -50,8 +50,8 @@ Result<Described> describe(const Context& context) {
   }
   const config::Pair* pair = nullptr;
   for (const config::Pair& each : pairs.value) {
-    const bool chosen = context.options().pairing.empty() ||
-                        each.primary_hm.text() == context.options().pairing;
+    const bool chosen =
+        context.options().pairing.empty() || each.primary_hm.text() == context.options().pairing;
     if (chosen && pair != nullptr) {
       return fail(0, "this node has several pairings; name one: --pairing ADDRESS");
     }
@@ -72,8 +72,7 @@ Result<Described> describe(const Context& context) {
   if (pair != nullptr && pair->volume) {
     described.id = pair->volume->id;
   }
-  described.folder =
-      config::volume_folder(root, node.value.volume_directory, described.instance);
+  described.folder = config::volume_folder(root, node.value.volume_directory, described.instance);
   return described;
 }
 
@@ -121,34 +120,27 @@ int make_copy(const Context& context, const Described& described, const VolumeCr
   if (!folder) {
     return context.complain(kFailed, to_text(folder.error()));
   }
-  std::vector<std::string> command = {volume_program(),
-                                      "create",
-                                      "--directory",
-                                      *folder,
-                                      "--size",
-                                      std::to_string(described.volume.bytes),
-                                      "--log",
-                                      std::to_string(described.volume.log_bytes),
-                                      "--node",
-                                      "0",
-                                      "--instance-id",
-                                      to_hex(id)};
+  std::vector<std::string> command = {volume_program(), "create",
+                                      "--directory",    *folder,
+                                      "--size",         std::to_string(described.volume.bytes),
+                                      "--log",          std::to_string(described.volume.log_bytes),
+                                      "--node",         "0",
+                                      "--instance-id",  to_hex(id)};
   if (wanted.fresh) {
     command.emplace_back("--fresh");
   }
   const auto ran = run_command(command, Duration::from_s(600));
   if (!ran || ran->code != 0) {
-    return context.complain(
-        kFailed, "the copy could not be made: " +
-                     (ran ? std::string(trim(ran->text)) : to_text(ran.error())));
+    return context.complain(kFailed,
+                            "the copy could not be made: " +
+                                (ran ? std::string(trim(ran->text)) : to_text(ran.error())));
   }
   const std::string format = wanted.format ? described.volume.file_system : "";
   const auto done = config::finish_volume_folder(described.folder, id, format);
   if (!done) {
     return context.complain(kFailed, to_text(done.error()));
   }
-  return say(context,
-             Json{{"folder", described.folder}, {"id", to_hex(id)}, {"format", format}},
+  return say(context, Json{{"folder", described.folder}, {"id", to_hex(id)}, {"format", format}},
              "Made a copy of " + config::size_text(described.volume.bytes) + " in " +
                  described.folder + ", with a log of " +
                  config::size_text(described.volume.log_bytes) + ".\n" +
@@ -295,9 +287,10 @@ int resync(const Context& context, const Resync& wanted) {
       return context.refused(*reply);
     }
     return say(context, *reply,
-               wanted.pause ? "The resynchronization is paused; what is written now still goes over."
-                              " End it: crossbeat resync --continue\n"
-                            : "The resynchronization goes on.\n");
+               wanted.pause
+                   ? "The resynchronization is paused; what is written now still goes over."
+                     " End it: crossbeat resync --continue\n"
+                   : "The resynchronization goes on.\n");
   }
   Json request = context.request("resync");
   request["full"] = wanted.full;

@@ -73,8 +73,8 @@ struct Service {  // [[service]]: started in this order, stopped in reverse, one
 
 struct Volume {  // [volume]: the replicated block device of this primary's instance
   enum class Mode : uint8_t { Strict, Sync, FastSync, Async } mode = Mode::Sync;
-  uint64_t bytes = 0;      // size
-  uint64_t log_bytes = 0;  // log, on each node
+  uint64_t bytes = 0;       // size
+  uint64_t log_bytes = 0;   // log, on each node
   std::string mount_point;  // below the root; empty: nothing is mounted, services use the device
   std::string file_system;  // "ext4" or "xfs"
   std::string mount_options;

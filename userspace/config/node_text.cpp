@@ -139,6 +139,15 @@ std::string shown_text(const Product& product) {
   return text;
 }
 
+// A primary without a volume has no such table: there a size is missing.
+std::string volume_table(const Node& node) {
+  if (node.role == core::Role::Primary && !node.volume) {
+    return "";
+  }
+  return "\n[volume]\n" + line("directory", quoted(node.volume_directory)) +
+         (node.volume ? volume_text(*node.volume) : "");
+}
+
 }  // namespace
 
 std::string node_to_toml(const Node& node) {
@@ -157,9 +166,7 @@ std::string node_to_toml(const Node& node) {
          "\n[monitor]\n" + line("planned_restart_grant", time(node.planned_restart_grant)) +
          line("log_level", quoted(node.log_level)) + "\n[instance]\n" +
          line("number", std::to_string(node.instance_number)) +
-         line("prefix", quoted(node.instance_prefix)) + "\n[volume]\n" +
-         line("directory", quoted(node.volume_directory)) +
-         (node.volume ? volume_text(*node.volume) : "");
+         line("prefix", quoted(node.instance_prefix)) + volume_table(node);
 }
 
 }  // namespace cb::config

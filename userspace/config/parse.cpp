@@ -240,7 +240,8 @@ void read_monitor(Reader table, Node& node) {
 void read_volume(Reader table, Node& node, Notes& notes) {
   put(node.volume_directory, table.text("directory"));
   if (!node.volume_directory.starts_with('/')) {
-    table.wrong("directory", "must be a folder's full path, such as \"/var/lib/crossbeat/volumes\"");
+    table.wrong("directory",
+                "must be a folder's full path, such as \"/var/lib/crossbeat/volumes\"");
   }
   node.volume = read_volume(table);
   const bool primary = node.role == core::Role::Primary;

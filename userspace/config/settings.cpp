@@ -105,9 +105,8 @@ core::Settings settings_for(const Node& node, const Pair* pair) {
   settings.fence_deadline = node.fence_deadline;
   settings.arbitration_deadline = node.arbitration_deadline;
   settings.hand_over_deadline =
-      kHandOverDeadline + (node.address_last
-                               ? settings.service_deadline + settings.volume_deadline * 2
-                               : Duration{});
+      kHandOverDeadline +
+      (node.address_last ? settings.service_deadline + settings.volume_deadline * 2 : Duration{});
   // The verdict itself waits defend_wait after the gateway's answer, and probes leave in a burst
   // meanwhile (the agent sees to that): had the network just healed, they would have been answered
   // by then.

@@ -28,7 +28,7 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
     ++digits;
   }
   std::string_view name = text.substr(digits);
-  if (name.starts_with(' ')) {
+  if (name.size() > 1 && name.starts_with(' ')) {
     name.remove_prefix(1);
   }
   for (const Unit& unit : kUnits) {

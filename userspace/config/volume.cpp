@@ -26,8 +26,8 @@ std::optional<std::uint64_t> read_size(Reader& table, std::string_view key, std:
     return std::nullopt;
   }
   if (*bytes < low || *bytes > high || *bytes % kVolumeStep != 0) {
-    table.wrong(key, "must be from " + size_text(low) + " to " + size_text(high) +
-                         ", in whole MiB");
+    table.wrong(key,
+                "must be from " + size_text(low) + " to " + size_text(high) + ", in whole MiB");
     return std::nullopt;
   }
   return bytes;
@@ -36,9 +36,9 @@ std::optional<std::uint64_t> read_size(Reader& table, std::string_view key, std:
 // What may stand in the argument of mount(8), in a terminal and in a file without harm.
 bool is_plain(std::string_view text, std::string_view besides) {
   return text.size() <= 200 && std::all_of(text.begin(), text.end(), [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           besides.find(c) != std::string_view::npos;
-  });
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  besides.find(c) != std::string_view::npos;
+         });
 }
 
 bool is_mount_point(std::string_view path) {
@@ -69,8 +69,8 @@ std::optional<Volume> read_volume(Reader& table) {
   Volume volume = default_volume();
   const auto bytes = read_size(table, "size", kVolumeBytesMin, kVolumeBytesMax);
   volume.bytes = bytes.value_or(0);
-  volume.log_bytes = read_size(table, "log", kVolumeLogBytesMin, kVolumeLogBytesMax)
-                         .value_or(volume.log_bytes);
+  volume.log_bytes =
+      read_size(table, "log", kVolumeLogBytesMin, kVolumeLogBytesMax).value_or(volume.log_bytes);
   if (const auto mode = table.choice("mode", kModes)) {
     volume.mode = static_cast<Volume::Mode>(*mode);
   }

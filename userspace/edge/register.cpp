@@ -24,12 +24,12 @@ std::uint32_t checksum(std::string_view text) {
 // "CBREG1 EPOCH HIGH LOW together|alone HOLDER CHECKSUM"
 std::string register_text(const Register& value) {
   std::array<char, 160> line{};
-  const int length = snprintf(
-      line.data(), line.size(), "CBREG1 %llu %016llx %016llx %s %u",
-      static_cast<unsigned long long>(value.epoch),
-      static_cast<unsigned long long>(value.generation.high),
-      static_cast<unsigned long long>(value.generation.low),
-      value.kind == core::volume::Kind::Together ? "together" : "alone", value.holder);
+  const int length =
+      snprintf(line.data(), line.size(), "CBREG1 %llu %016llx %016llx %s %u",
+               static_cast<unsigned long long>(value.epoch),
+               static_cast<unsigned long long>(value.generation.high),
+               static_cast<unsigned long long>(value.generation.low),
+               value.kind == core::volume::Kind::Together ? "together" : "alone", value.holder);
   std::string text(line.data(), static_cast<std::size_t>(length));
   snprintf(line.data(), line.size(), " %08x\n", checksum(text));
   return text + line.data();

@@ -34,7 +34,7 @@ struct LocalIdentity {
   Duration failover_wait{};
   int instance_number = 3;
   std::optional<config::PairVolume> volume;  // primary only, once its first copy was made
-  std::vector<config::Pair> pairs;  // held now, with keys
+  std::vector<config::Pair> pairs;           // held now, with keys
   int pairings_max = CB_PAIRINGS_MAX;
 };
 

@@ -203,6 +203,22 @@ const std::vector<Illness> kIllnesses = {
        b.pair()["progress_permille"] = 660;
        b.pair()["since_ms"] = 40 * 60 * 1000;
      }},
+    {"VolumeStalled", "synchronization", Severity::Problem, "the volume waits: no peer",
+     "look at the links",
+     [](Sickbed& b) {
+       b.pair()["volume"] = {
+           {"running", true}, {"stall", "no-peer"}, {"stall_text", "no peer"}};
+     }},
+    {"VolumeSplit", "synchronization", Severity::Problem, "the volume waits: two histories",
+     "crossbeat resync --victim",
+     [](Sickbed& b) {
+       b.pair()["volume"] = {
+           {"running", true}, {"stall", "split"}, {"stall_text", "two histories"}};
+     }},
+    {"VolumeNotRunning", "synchronization", Severity::Problem, "exit code 3", "see its log",
+     [](Sickbed& b) {
+       b.pair()["volume"] = {{"running", false}, {"text", "it ended: exit code 3"}};
+     }},
     {"SynchronizationRuns", "synchronization", Severity::Note, "runs: 66 %", "",
      [](Sickbed& b) {
        b.pair()["sub_state"] = "synchronizing";

@@ -43,6 +43,37 @@ void tell_synchronization(const PairView& pair, const std::string& pairing, Repo
   }
 }
 
+// False: something was told. A volume that waits says what for; what ends each wait is known.
+bool tell_volume(const PairView& pair, Report& report) {
+  if (!pair.volume.is_object()) {
+    return true;
+  }
+  if (!flag_at(pair.volume, "running")) {
+    report.problem("the volume's process does not run: " + text_at(pair.volume, "text"),
+                   "see its log, /var/log/crossbeat/volume-" + pair.pairing +
+                       ".log; the monitor starts it again by itself");
+    return false;
+  }
+  const std::string stall = text_at(pair.volume, "stall", "none");
+  if (stall == "none") {
+    return true;
+  }
+  std::string next = "look at the links and at the volume's process on " + pair.peer_name;
+  if (stall == "split" || stall == "unrelated") {
+    next = "see crossbeat volume diff on both nodes; then, on the one whose writes are to go: "
+           "crossbeat resync --victim";
+  } else if (stall == "damaged") {
+    next = "let it come into step with " + pair.peer_name + ", or take all of its copy: "
+           "crossbeat resync --full";
+  } else if (stall == "disk-failed") {
+    next = "replace the disk, then make a new copy: crossbeat volume create --aside";
+  } else if (stall == "register-silent") {
+    next = "who may write alone is not known: see crossbeat status, and the witness if there is one";
+  }
+  report.problem("the volume waits: " + text_at(pair.volume, "stall_text", stall), next);
+  return false;
+}
+
 }  // namespace
 
 void check_configuration(const Probe& probe, Report& report) {
@@ -151,6 +182,9 @@ void check_synchronization(const Probe& probe, Report& report) {
     return;
   }
   bool fine = true;
+  for (const PairView* pair : view->instances()) {
+    fine = tell_volume(*pair, report) && fine;
+  }
   for (const PairView& pair : view->pairings) {
     if (pair.sub_state != "synchronizing") {
       continue;

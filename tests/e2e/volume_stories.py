@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The replicated volume in two whole appliances: what was acknowledged is there, whoever dies."""
+
+import os
+import signal
+
+from crossbeat_lab import Late
+from crossbeat_volume import (
+    Rows, Writer, missing_rows, present, psql, volume_of, volume_pid, wait_database, wait_in_step, wait_mounted,
+)
+from story import lab_of, story, wait_for
+
+VOLUME = ("--volume", "128MiB", "--set", 'failover.hold_down="0s"')
+
+
+def all_there(tell, lab, node, writer):
+    there = present(lab, node, writer.name)
+    tell.check(
+        f"every record that was acknowledged is on {node}",
+        there >= writer.acked() > 0,
+        f"acknowledged {writer.acked()}, there {there}",
+    )
+
+
+def fail_back(tell, lab):
+    done = lab.crossbeat("b", "failback", timeout=120)
+    tell.check("crossbeat failback succeeds", done.returncode == 0, done.stdout + done.stderr)
+
+
+@story("a power failure under writes loses nothing that was acknowledged, nor does the failback")
+def power_off_under_writes(tell):
+    with lab_of(tell, "volume", *VOLUME) as lab:
+        wait_in_step(lab)
+        wait_mounted(lab, "a")
+        writer = Writer(lab, "a")
+        writer.wait_more(50)
+        lab.power_off("a")
+        lab.wait_state("b", "FAILOVER_ACTIVE")
+        wait_mounted(lab, "b")
+        writer.stop()
+        all_there(tell, lab, "b", writer)
+
+        second = Writer(lab, "b", "afterwards")
+        second.wait_more(50)
+        tell.check("the secondary writes alone, and says so", volume_of(lab, "b").get("alone"), volume_of(lab, "b"))
+        lab.power_on("a")
+        wait_for("a is in step again", lambda: volume_of(lab, "a").get("in_step"), 60)
+        wait_for("b says so too", lambda: volume_of(lab, "b").get("in_step"), 30)
+        second.wait_more(20)
+        second.stop()
+        fail_back(tell, lab)
+        wait_in_step(lab)
+        wait_mounted(lab, "a")
+        all_there(tell, lab, "a", writer)
+        all_there(tell, lab, "a", second)
+        third = Writer(lab, "a", "back")
+        third.wait_more(20)
+        tell.check("the failback went on without an error", not third.errors(), third.errors())
+        third.stop()
+
+
+@story("a monitor or a volume process that restarts or is killed leaves the writers alone; so does a cut cable")
+def nobody_notices(tell):
+    with lab_of(tell, "volume", *VOLUME) as lab:
+        wait_in_step(lab)
+        wait_mounted(lab, "a")
+        writer = Writer(lab, "a")
+        writer.wait_more(20)
+        done = lab.crossbeat("a", "restart")
+        tell.check("crossbeat restart succeeds", done.returncode == 0, done.stdout + done.stderr)
+        writer.wait_more(20)
+        lab.verb("kill", "a")
+        writer.wait_more(20)
+        lab.verb("start", "a")
+        wait_in_step(lab)
+        writer.wait_more(20)
+        tell.check("restarts of the monitor cost no error", not writer.errors(), writer.errors())
+
+        os.kill(volume_pid(lab, "a"), signal.SIGKILL)
+        writer.wait_more(50)
+        wait_in_step(lab)
+        tell.check("a killed volume process costs no error", not writer.errors(), writer.errors())
+
+        lab.verb("cut", "direct")
+        writer.wait_more(50)
+        paths = {p["link"]: p for p in ((volume_of(lab, "a").get("detail") or {}).get("transport") or {}).get("paths", [])}
+        tell.check("with the cable cut the stream goes over the network",
+                   (paths.get("network") or {}).get("in_use"), paths)
+        lab.verb("heal")
+        writer.wait_more(50)
+        tell.check("the cut cost no error", not writer.errors(), writer.errors())
+        writer.stop()
+        all_there(tell, lab, "a", writer)
+
+
+@story("a copy that is behind is not promoted by itself; an operator names and accepts the loss; the split is kept")
+def accepted_loss(tell):
+    with lab_of(tell, "volume", *VOLUME, pair="file") as lab:
+        wait_in_step(lab)
+        wait_mounted(lab, "a")
+        lab.verb("power-off", "b")
+        lab.wait_state("a", "PRIMARY_ACTIVE", 30, "alone")
+        writer = Writer(lab, "a")
+        writer.wait_more(50)
+        writer.stop()
+        lab.verb("power-off", "a")
+        lab.verb("power-on", "b")
+        try:
+            lab.wait_state("b", "FAILOVER_ACTIVE", 14)
+            alone = False
+        except Late:
+            alone = True
+        tell.check("the one that was away does not serve by itself", alone, lab.pairing("b"))
+        dry = lab.crossbeat("b", "failover", "--accept-loss", "--dry-run")
+        tell.check("a dry run names what would be lost", "It would lose" in dry.stdout, dry.stdout + dry.stderr)
+        done = lab.crossbeat("b", "failover", "--accept-loss", timeout=120)
+        tell.check("failover --accept-loss succeeds", done.returncode == 0, done.stdout + done.stderr)
+        marks = lab.root("b") / "var/lib/crossbeat/ledger/10.77.0.11.losses"
+        tell.check("the loss is recorded", marks.exists() and "position" in marks.read_text())
+
+
+@story("PostgreSQL under load through the virtual address: no acknowledged row is lost by a power failure")
+def database(tell):
+    with lab_of(tell, "volume", "--volume", "384MiB", "--postgres", "--set", 'failover.hold_down="0s"') as lab:
+        wait_in_step(lab)
+        wait_database(lab)
+        psql(lab, "create table acknowledged (who int, n int, primary key (who, n))")
+        clients = [Rows(lab, who) for who in range(4)]
+        wait_for("rows are committed", lambda: sum(len(c.acked()) for c in clients) > 200, 30)
+        lab.power_off("a")
+        wait_database(lab)
+        for client in clients:
+            client.stop()
+        count, gone = missing_rows(lab, clients)
+        tell.check(f"all {count} acknowledged rows are there after the power failure", count > 200 and not gone, gone[:10])
+        psql(lab, "insert into acknowledged values (99, 1)")
+
+        lab.power_on("a")
+        wait_for("a is in step again", lambda: volume_of(lab, "a").get("in_step"), 60)
+        fail_back(tell, lab)
+        wait_in_step(lab)
+        wait_database(lab)
+        _, gone = missing_rows(lab, clients)
+        tell.check("all rows are there after the failback", not gone and
+                   psql(lab, "select count(*) from acknowledged where who = 99") == "1", gone[:10])
