@@ -396,8 +396,8 @@ void Replicated::plan_next_look() {
 // A copy that follows comes into step when it and the writer name the same epoch: before the writer
 // was heard its own record cannot know that somebody went on without it. It stays in step when the
 // stream breaks, since that is how a dying writer looks. But when the peer's monitor goes on
-// answering it is the stream that is broken, and the writer waits for somebody who does not hear it:
-// then it must be told that it may go on alone.
+// answering it is the stream that is broken, and the writer waits for somebody who does not hear
+// it: then it must be told that it may go on alone.
 void Replicated::judge_step() {
   const VolumeReport& r = report_;
   const bool with_writer = r.peer_heard && r.peer_serving && r.peer_epoch == r.own.epoch;

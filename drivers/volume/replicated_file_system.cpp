@@ -18,7 +18,6 @@ namespace {
 
 constexpr Duration kChildDeadline = Duration::from_s(18);  // below that of a volume's rung
 constexpr Duration kFormatDeadline = Duration::from_s(600);
-constexpr Duration kBusyFor = Duration::from_s(5);
 constexpr Duration kTryAgain = Duration::from_ms(100);
 constexpr std::size_t kMountsMax = 16 << 20;
 
@@ -87,7 +86,9 @@ void FileSystem::run(std::vector<std::string> command, Answer done) {
         }
       },
       leash_.guard([last, done = std::move(done)](int error, const std::string& text) {
-        done(error, last->empty() ? text : text + " (" + *last + ")");
+        // What it said; after a failure how it ended as well.
+        const std::string words = last->empty() ? "" : " (" + *last + ")";
+        done(error, error == 0 ? *last : text + words);
       }));
 }
 
@@ -122,34 +123,46 @@ void FileSystem::detach_first(const std::string& device, Answer done) {
       });
 }
 
-// Neither is forced: a device that holds something already is left as it is.
+// A device that holds something already is left as it is, whatever was asked for: mkfs would ask a
+// person only.
 void FileSystem::make(const std::string& device, const std::string& kind, Answer done) {
-  std::vector<std::string> command = {"mkfs." + kind, "-q"};
-  if (kind == "ext4") {
-    command.insert(command.end(), {"-E", "nodiscard"});
-  } else {
-    command.emplace_back("-K");
-  }
-  command.push_back(device);
-  run(std::move(command),
-      [this, device, done = std::move(done)](int error, const std::string& text) {
-        if (error != 0) {
-          done(error, "make the file system: " + text);
+  run({"wipefs", "--no-act", "--noheadings", device},
+      [this, device, kind, done = std::move(done)](int error, const std::string& said) {
+        if (error != 0 || !said.empty()) {
+          done(error != 0 ? error : EEXIST,
+               "no file system is made on " + device + ": it holds something already " + said);
           return;
         }
-        hands_.run(
-            [folder = plan_.folder] {
-              const auto gone = config::format_done(folder);
-              return gone ? 0 : gone.error().code;
-            },
-            leash_.guard([this, device, done](int failed) {
-              if (failed != 0) {
-                done(failed, "note that the file system was made");
-              } else {
-                mount_now(device, done);
-              }
-            }));
+        std::vector<std::string> command = {"mkfs." + kind, "-q"};
+        if (kind == "ext4") {
+          command.insert(command.end(), {"-E", "nodiscard"});
+        } else {
+          command.emplace_back("-K");
+        }
+        command.push_back(device);
+        run(std::move(command), [this, device, done](int failed, const std::string& text) {
+          if (failed != 0) {
+            done(failed, "make the file system: " + text);
+          } else {
+            note_made(device, done);
+          }
+        });
       });
+}
+
+void FileSystem::note_made(const std::string& device, Answer done) {
+  hands_.run(
+      [folder = plan_.folder] {
+        const auto gone = config::format_done(folder);
+        return gone ? 0 : gone.error().code;
+      },
+      leash_.guard([this, device, done = std::move(done)](int error) {
+        if (error != 0) {
+          done(error, "note that the file system was made");
+        } else {
+          mount_now(device, done);
+        }
+      }));
 }
 
 void FileSystem::mount_now(const std::string& device, Answer done) {
@@ -166,7 +179,7 @@ void FileSystem::unmount(bool detach, Answer done) {
     done(0, "");
     return;
   }
-  unmount_once(detach, boottime_now() + kBusyFor, std::move(done));
+  unmount_once(detach, boottime_now() + plan_.busy_for, std::move(done));
 }
 
 void FileSystem::unmount_once(bool detach, Instant deadline, Answer done) {

@@ -17,6 +17,7 @@ struct FileSystemPlan {
   std::string mount_point;  // below the root already; empty: nothing is mounted
   std::string kind;
   std::string options;
+  Duration busy_for = Duration::from_s(5);  // what uses it may end
   std::string folder;  // of the volume: says whether the file system is still to be made
 };
 
@@ -35,6 +36,7 @@ class FileSystem {
   struct Look;
   void look(std::function<void(const Look&)> then);
   void make(const std::string& device, const std::string& kind, Answer done);
+  void note_made(const std::string& device, Answer done);
   void mount_now(const std::string& device, Answer done);
   void detach_first(const std::string& device, Answer done);
   void unmount_once(bool detach, Instant deadline, Answer done);

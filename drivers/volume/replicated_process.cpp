@@ -49,9 +49,8 @@ void Process::stay_down() {
 void Process::replace() {
   ucred other{};
   socklen_t length = sizeof other;
-  if (connected_ &&
-      getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &other, &length) == 0 && other.pid > 1 &&
-      other.pid != getpid()) {
+  if (connected_ && getsockopt(socket_.get(), SOL_SOCKET, SO_PEERCRED, &other, &length) == 0 &&
+      other.pid > 1 && other.pid != getpid()) {
     kill(other.pid, SIGTERM);
   }
 }

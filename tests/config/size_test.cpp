@@ -26,8 +26,7 @@ TEST(Size, IsNothingElse) {
 TEST(Size, OfItsOwnTextIsTheSame) {
   Prng prng(3);
   for (int i = 0; i < 1000; ++i) {
-    const uint64_t bytes =
-        prng.between(uint64_t{0}, UINT64_MAX) >> prng.between(uint64_t{0}, uint64_t{63});
+    const uint64_t bytes = prng.next() >> prng.below(64);
     EXPECT_EQ(parse_size(size_text(bytes)), bytes) << size_text(bytes);
   }
 }

@@ -43,7 +43,11 @@ class FileSystemTest : public testing::Test {
     std::filesystem::create_directories(folder.at("volume"));
     system_at = std::make_unique<volume::FileSystem>(
         *loop, *hands,
-        volume::FileSystemPlan{folder.at("data"), "ext4", "noatime", folder.at("volume")});
+        volume::FileSystemPlan{.mount_point = folder.at("data"),
+                               .kind = "ext4",
+                               .options = "noatime",
+                               .busy_for = Duration::from_ms(200),
+                               .folder = folder.at("volume")});
   }
   void TearDown() override {
     while (umount2(folder.at("data").c_str(), MNT_DETACH) == 0) {

@@ -206,8 +206,7 @@ const std::vector<Illness> kIllnesses = {
     {"VolumeStalled", "synchronization", Severity::Problem, "the volume waits: no peer",
      "look at the links",
      [](Sickbed& b) {
-       b.pair()["volume"] = {
-           {"running", true}, {"stall", "no-peer"}, {"stall_text", "no peer"}};
+       b.pair()["volume"] = {{"running", true}, {"stall", "no-peer"}, {"stall_text", "no peer"}};
      }},
     {"VolumeSplit", "synchronization", Severity::Problem, "the volume waits: two histories",
      "crossbeat resync --victim",

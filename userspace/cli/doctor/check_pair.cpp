@@ -60,15 +60,18 @@ bool tell_volume(const PairView& pair, Report& report) {
   }
   std::string next = "look at the links and at the volume's process on " + pair.peer_name;
   if (stall == "split" || stall == "unrelated") {
-    next = "see crossbeat volume diff on both nodes; then, on the one whose writes are to go: "
-           "crossbeat resync --victim";
+    next =
+        "see crossbeat volume diff on both nodes; then, on the one whose writes are to go: "
+        "crossbeat resync --victim";
   } else if (stall == "damaged") {
-    next = "let it come into step with " + pair.peer_name + ", or take all of its copy: "
+    next = "let it come into step with " + pair.peer_name +
+           ", or take all of its copy: "
            "crossbeat resync --full";
   } else if (stall == "disk-failed") {
     next = "replace the disk, then make a new copy: crossbeat volume create --aside";
   } else if (stall == "register-silent") {
-    next = "who may write alone is not known: see crossbeat status, and the witness if there is one";
+    next =
+        "who may write alone is not known: see crossbeat status, and the witness if there is one";
   }
   report.problem("the volume waits: " + text_at(pair.volume, "stall_text", stall), next);
   return false;
