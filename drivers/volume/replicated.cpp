@@ -14,9 +14,6 @@ namespace {
 
 constexpr Duration kLookQuick = Duration::from_ms(100);  // while something is waited for
 constexpr Duration kLookSlow = Duration::from_s(1);
-constexpr Duration kFolderAgain = Duration::from_s(2);
-
-std::string id_text(const config::VolumeId& id) { return to_hex(id); }
 
 }  // namespace
 
@@ -70,111 +67,6 @@ void Replicated::trouble(const std::string& text) {
     }
   }
   status_.text = text;
-}
-
-// ---- the copy on this node's disk
-
-void Replicated::look_at_folder() {
-  struct Seen {
-    std::optional<config::VolumeId> id;
-    std::string fault;
-  };
-  auto seen = std::make_shared<Seen>();
-  hands_.run(
-      [seen, folder = folder_] {
-        const auto id = config::read_volume_id(folder);
-        if (!id) {
-          seen->fault = to_text(id.error());
-          return id.error().code == 0 ? EIO : id.error().code;
-        }
-        seen->id = *id;
-        return 0;
-      },
-      leash_.guard([this, seen](int error) {
-        if (error != 0) {
-          trouble(seen->fault);
-          on_folder(error);
-        } else if (!seen->id && options_.node == 1) {
-          create_copy();
-        } else if (!seen->id) {
-          trouble("the volume was not created yet; run: crossbeat volume create");
-          on_folder(ENOENT);
-        } else if (options_.id && *seen->id != *options_.id) {
-          trouble("the copy in " + folder_ + " is of another volume (" + id_text(*seen->id) +
-                  ", not " + id_text(*options_.id) +
-                  "); keep it aside and start anew: crossbeat volume create --aside");
-          on_folder(ESTALE);
-        } else {
-          on_folder(0);
-        }
-      }));
-}
-
-void Replicated::on_folder(int error) {
-  if (error == 0) {
-    process_->run();
-    return;
-  }
-  settle();  // no copy, so no process that holds it
-  for (loop::Done& done : std::exchange(promote_done_, {})) {
-    done(error);
-  }
-  if (!ended_) {
-    folder_timer_ = loop_.after(kFolderAgain, leash_.guard([this] { look_at_folder(); }));
-  }
-}
-
-// A secondary's copy holds nothing that could be lost: it is made without being asked for.
-void Replicated::create_copy() {
-  if (!options_.id) {
-    trouble("the pairing does not say which volume this is; pair again");
-    on_folder(EINVAL);
-    return;
-  }
-  auto fresh = std::make_shared<std::string>();
-  hands_.run(
-      [fresh, folder = folder_] {
-        const auto begun = config::begin_volume_folder(folder);
-        *fresh = begun ? *begun : to_text(begun.error());
-        return begun ? 0 : begun.error().code;
-      },
-      leash_.guard([this, fresh](int error) {
-        if (error != 0) {
-          trouble(*fresh);
-          on_folder(error);
-          return;
-        }
-        loop::ChildPlan plan;
-        plan.command = {options_.program, "create",
-                        "--directory",    *fresh,
-                        "--size",         std::to_string(options_.volume.bytes),
-                        "--log",          std::to_string(options_.volume.log_bytes),
-                        "--node",         "1",
-                        "--instance-id",  id_text(*options_.id)};
-        auto last = std::make_shared<std::string>();
-        loop::run_command(
-            loop_, hands_, std::move(plan), boottime_now() + Duration::from_s(60),
-            [last](std::string_view line) { *last = line; },
-            leash_.guard([this, last](int failed, const std::string& text) {
-              if (failed != 0) {
-                trouble("make this node's copy: " + text + " " + *last);
-                on_folder(failed);
-                return;
-              }
-              hands_.run(
-                  [folder = folder_, id = *options_.id] {
-                    const auto done = config::finish_volume_folder(folder, id, "");
-                    return done ? 0 : done.error().code;
-                  },
-                  leash_.guard([this](int unfinished) {
-                    if (unfinished != 0) {
-                      trouble(std::string("put this node's copy into its place: ") +
-                              strerror(unfinished));
-                    }
-                    on_folder(unfinished);
-                  }));
-            }));
-      }));
 }
 
 // ---- the process
