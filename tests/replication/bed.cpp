@@ -254,7 +254,7 @@ void Node::kill() {
 
 int Node::promote() {
   promoted_.reset();
-  engine_->promote();
+  engine_->promote(false);
   return pair_.until([this] { return promoted_.has_value(); }) ? *promoted_ : ETIMEDOUT;
 }
 

@@ -62,7 +62,7 @@ struct PairView {
   bool stale = false;
   bool ledger_failed = false;
   Json witness;  // null: none is configured
-  Json volume;  // null: none
+  Json volume;   // null: none
   Json last_failover;
   Json services;
 

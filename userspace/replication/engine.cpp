@@ -291,11 +291,13 @@ void Engine::build_view() {
 
 // ---- the monitor's verbs
 
-void Engine::promote() {
+void Engine::promote(bool accept_loss) {
   if (s_.stage == Stage::Standing) {
     desk_->hold();
   }
-  event(event_of(EventKind::Promote));
+  Event promote = event_of(EventKind::Promote);
+  promote.accept_loss = accept_loss;
+  event(promote);
 }
 
 void Engine::demote(bool hand_over) {

@@ -66,7 +66,7 @@ class Engine {
   // All requests from now on, until it is promoted.
   void refuse(int error) { desk_->refuse(error); }
 
-  void promote();
+  void promote(bool accept_loss);
   void demote(bool hand_over);
   void go_alone();
   void discard();

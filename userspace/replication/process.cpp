@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "replication/report.h"
 
 namespace cb::replication {
 
@@ -167,7 +168,7 @@ void Process::on_verb(Id id, const std::string& name, const Json& packet) {
     if (!demoting_.empty() && attached_ == false) {
       reply_all(demoting_, ECANCELED, "promoted meanwhile");
     }
-    engine_->promote();
+    engine_->promote(flag_of(packet, "accept_loss"));
   } else if (name == "demote") {
     demote(verb, flag_of(packet, "hand_over"));
   } else if (name == "go-alone") {
@@ -184,6 +185,8 @@ void Process::on_verb(Id id, const std::string& name, const Json& packet) {
   } else if (name == "pause") {
     engine_->pause(flag_of(packet, "on"));
     reply(verb, 0);
+  } else if (name == "history") {
+    control_->send({{"id", id}, {"error", 0}, {"history", history_of(engine_->state())}});
   } else {
     reply(verb, EINVAL, "no such verb: " + name);
   }
@@ -531,6 +534,7 @@ Json Process::status() const {
   json["committed"] = s.committed;
   json["peer_synced"] = s.follower.active ? Json(s.follower.synced) : Json(0);
   json["epoch"] = s.record.epoch;
+  json["peer"] = peer_of(s);
   json["alone"] = s.stage == Stage::Serving && acknowledges_alone(s);
   json["mode"] = name_of(s.settings.mode);
   const SyncFacts sync = progress_.facts();

@@ -1,12 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "replication/report.h"
 
+#include <array>
 #include <bit>
+#include <cstdio>
 
 #include "core/volume/dirty_map.h"
 #include "replication/settings.h"
 
 namespace cb::replication {
+namespace {
+
+std::string hex_of(std::uint64_t high, std::uint64_t low) {
+  std::array<char, 40> text{};
+  snprintf(text.data(), text.size(), "%016llx%016llx", static_cast<unsigned long long>(high),
+           static_cast<unsigned long long>(low));
+  return text.data();
+}
+
+Json epochs_of(const core::volume::Epochs& epochs) {
+  Json list = Json::array();
+  for (const core::volume::Epoch& epoch : epochs) {
+    list.push_back({{"number", epoch.number},
+                    {"generation", hex_of(epoch.generation.high, epoch.generation.low)},
+                    {"start", epoch.start},
+                    {"digest", hex_of(epoch.digest.high, epoch.digest.low)},
+                    {"writer", epoch.writer}});
+  }
+  return list;
+}
+
+}  // namespace
+
+Json peer_of(const core::volume::State& state) {
+  if (!state.link || !state.peer.agreed) {
+    return {};
+  }
+  Json peer;
+  peer["heard"] = true;
+  peer["serving"] = state.peer.serving;
+  peer["standing"] = name_of(state.peer.standing);
+  peer["epoch"] = state.peer.granted;
+  peer["end"] = state.peer.end;
+  return peer;
+}
+
+Json history_of(const core::volume::State& state) {
+  Json history;
+  history["own"] = epochs_of(state.record.epochs);
+  history["peer"] = state.peer.hellos != 0 ? epochs_of(state.peer.epochs) : Json();
+  return history;
+}
 
 std::string report(const Found& found, bool json) {
   const core::volume::Record& r = found.record;

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What `crossbeat-volume check` says.
+// What `crossbeat-volume check` says, and what the monitor is told of the peer and of histories.
 #pragma once
 
 #include <string>
 
+#include "core/volume/state.h"
 #include "replication/files.h"
+#include "replication/json.h"
 
 namespace cb::replication {
 
 std::string report(const Found& found, bool json);
+
+// The peer as its newest Hello told; null before one was heard in this life of the stream.
+Json peer_of(const core::volume::State& state);
+// The epochs of both copies.
+Json history_of(const core::volume::State& state);
 
 }  // namespace cb::replication
