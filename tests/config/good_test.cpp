@@ -112,6 +112,8 @@ TEST(GoodFile, FullIsTakenOverWordForWord) {
   application.health = {HealthProbe::Kind::Http, "http://127.0.0.1:8083/health", kHealthInterval,
                         kHealthRise, kHealthFall};
   expected.services = {database, application};
+  expected.hooks = {
+      {"pager", {"/usr/local/bin/page", "--who=night"}, {"FAILOVER_ACTIVE", "TERMINATED"}, 5_s}};
   expected.product = {"Wireless Services",
                       "8.0.110.0",
                       "AIR-MSE-VA-K9",

@@ -14,6 +14,7 @@
 namespace cb::agent {
 namespace {
 
+constexpr Duration kHooksAtStop = Duration::from_s(5);  // for what waits to be run
 constexpr Duration kSaveAfter = Duration::from_ms(50);  // a change, until the status is saved
 
 }  // namespace
@@ -46,6 +47,14 @@ bool Monitor::ended() const {
 
 void Monitor::finish() {
   control_.reset();  // nobody may ask for anything any more
+  if (ending_ == Ending::Stop) {
+    const Instant hooks_until = boottime_now() + kHooksAtStop;
+    while (!world_.hooks->is_idle() && boottime_now() < hooks_until) {
+      if (!world_.loop->turn(hooks_until)) {
+        break;
+      }
+    }
+  }
   bool flushed = false;
   world_.events->flush([&flushed] { flushed = true; });
   const Instant patience = boottime_now() + Duration::from_s(2);

@@ -228,6 +228,11 @@ Result<> Monitor::open_world() {
                      *world_.loop, {.store = {.root = options_.root.empty() ? "/" : options_.root,
                                               .days = node.product.events_days}}));
   world_.events = std::move(events);
+  CB_TRY(hooks, edge::HookEdge::open(
+                    *world_.loop, node.hooks,
+                    [this](const std::string& pairing, const std::string& hook, int error,
+                           const std::string& text) { on_hook(pairing, hook, error, text); }));
+  world_.hooks = std::move(hooks);
   CB_TRY(prober, edge::Prober::start([l = world_.loop.get()] { l->wake(); }));
   world_.prober = std::move(prober);
   if (world_.has_v4_gateway()) {
@@ -255,6 +260,14 @@ void Monitor::add_event(const std::string& pairing, const std::string& descripti
   entry.generated_by = world_.node.role == core::Role::Primary ? "Primary" : "Secondary";
   entry.remarks = remarks;
   world_.events->add(std::move(entry));
+}
+
+void Monitor::on_hook(const std::string& pairing, const std::string& hook, int error,
+                      const std::string& text) {
+  if (error != 0) {
+    log_warning("hook %s: %s", hook.c_str(), text.c_str());
+  }
+  add_event(pairing, "hook " + hook + (error == 0 ? " was run" : " failed"), text);
 }
 
 void Monitor::announce_presence(uint64_t boot) {

@@ -46,6 +46,8 @@ class Monitor {
   void add_event(const std::string& pairing, const std::string& description,
                  const std::string& remarks);
   void announce_presence(uint64_t boot);
+  void on_hook(const std::string& pairing, const std::string& hook, int error,
+               const std::string& text);
   void on_link(const edge::LinkFacts& now, const edge::LinkFacts& before);
   void follow_direct();
   void on_gateway(bool answers);

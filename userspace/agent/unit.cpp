@@ -323,6 +323,25 @@ void Unit::add_event(const std::string& description, const std::string& remarks)
   world_.events->add(std::move(entry));
 }
 
+void Unit::tell_hooks(const core::Action& action) {
+  const core::State& state = instance_->state();
+  edge::StateChange change;
+  change.node = world_.node.name;
+  change.role = world_.node.role == core::Role::Primary ? "primary" : "secondary";
+  change.pairing = name();
+  change.from = core::name_of(static_cast<core::StateName>(action.value >> 8));
+  change.to = core::name_of(static_cast<core::StateName>(action.value & 0xff));
+  change.reason = core::name_of(action.reason);
+  change.reason_text = core::text_of(action.reason);
+  change.serving = core::is_serving(state);
+  change.term = change.serving ? state.serving_term : state.term;
+  for (const config::Prefix& address : addresses_) {
+    change.addresses.push_back(address.text());
+  }
+  change.wall = wall_now();
+  world_.hooks->on_change(change);
+}
+
 void Unit::report(const core::Action& action) {
   std::string remarks(core::text_of(action.reason));
   using core::Report;
@@ -345,6 +364,9 @@ void Unit::report(const core::Action& action) {
   log_notice("%s: %s%s%s", name().c_str(), description.c_str(), remarks.empty() ? "" : ": ",
              remarks.c_str());
   add_event(description, remarks);
+  if (action.report == Report::StateChanged) {
+    tell_hooks(action);
+  }
   if (action.report == Report::HeartbeatsUp && callbacks_.heartbeats_up) {
     callbacks_.heartbeats_up();
   }

@@ -76,6 +76,7 @@ class Unit {
   void open_volume(const std::optional<config::Pair>& pair);
   void add_event(const std::string& description, const std::string& remarks);
   void report(const core::Action& action);
+  void tell_hooks(const core::Action& action);
   void watch_conflicts(bool on);
   edge::ServiceContext context() const;
 

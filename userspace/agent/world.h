@@ -15,6 +15,7 @@
 #include "edge/arbitration.h"
 #include "edge/arp.h"
 #include "edge/events.h"
+#include "edge/hooks.h"
 #include "edge/kernel.h"
 #include "edge/link.h"
 #include "edge/notify.h"
@@ -40,6 +41,7 @@ struct World {
   std::unique_ptr<edge::ArpEdge> arp;
   std::unique_ptr<edge::ArbitrationEdge> arbitration;
   std::unique_ptr<edge::EventLog> events;
+  std::unique_ptr<edge::HookEdge> hooks;
   edge::Notify notify = edge::Notify::open();
   std::unique_ptr<edge::Prober> prober;
   bool has_v4_gateway() const { return node.gateway.is_v4() && node.gateway != config::Address{}; }

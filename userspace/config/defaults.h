@@ -62,6 +62,7 @@ inline constexpr Duration kAnnounceRefresh = 60_s;
 inline constexpr Duration kServiceStartWithin = 60_s;
 inline constexpr Duration kServiceStopWithin = 60_s;
 inline constexpr int kServiceRestarts = 2;
+inline constexpr Duration kHookWithin = 30_s;
 inline constexpr Duration kHealthInterval = 5_s;
 inline constexpr int kHealthRise = 2;
 inline constexpr int kHealthFall = 3;

@@ -82,6 +82,14 @@ struct Volume {  // [volume]: the replicated block device of this primary's inst
   bool operator==(const Volume&) const = default;
 };
 
+struct Hook {  // [[hook]]: run at changes of state, one after the other
+  std::string name;
+  std::vector<std::string> command;  // and arguments (no shell)
+  std::vector<std::string> states;   // those that it wants to hear of; empty: all
+  Duration within{};                 // then it is killed
+  bool operator==(const Hook&) const = default;
+};
+
 struct Product {     // [product]: the maker's names, never constants of ours
   std::string name;  // "Cisco Mobility Service Engine"-like
   std::string version;
@@ -148,6 +156,7 @@ struct Node {
   std::string volume_directory;  // [volume] directory: holds one folder for each instance
 
   std::vector<Service> services;
+  std::vector<Hook> hooks;
   Product product;
 
   Duration planned_restart_grant{};  // [monitor] default 5 s

@@ -158,6 +158,11 @@ std::string node_to_toml(const Node& node) {
   for (const Service& service : node.services) {
     text += service_text(service);
   }
+  for (const Hook& hook : node.hooks) {
+    text += "\n[[hook]]\n" + line("name", quoted(hook.name)) + line("command", list(hook.command)) +
+            (hook.states.empty() ? "" : line("states", list(hook.states))) +
+            line("within", time(hook.within));
+  }
   return text + "\n[product]\n" + line("name", quoted(node.product.name)) +
          line("version", quoted(node.product.version)) +
          line("udi_product", quoted(node.product.udi_product)) +

@@ -295,6 +295,7 @@ Parsed<Node> parse_node(std::string_view toml, std::string_view file_name,
   read_fence(top.table("fence"), node);
   read_announce(top.table("announce"), node);
   read_services(top, node, notes);
+  read_hooks(top, node, notes);
   read_product(top.table("product"), node);
   read_monitor(top.table("monitor"), node);
   read_volume(top.table("volume"), node, notes);

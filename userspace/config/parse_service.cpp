@@ -6,11 +6,18 @@
 
 #include "base/text.h"
 #include "config/defaults.h"
+#include "config/suggest.h"
 
 namespace cb::config {
 namespace {
 
 constexpr std::size_t kServicesMax = 64;
+constexpr std::size_t kHooksMax = 16;
+
+// The nine names (docs/state-machine.md).
+const std::array<std::string, 9> kStateNames = {
+    "PRIMARY_ACTIVE",  "SECONDARY_ACTIVE",  "FAILOVER_INVOKED", "FAILOVER_ACTIVE",  "TERMINATED",
+    "FAILBACK_ACTIVE", "FAILBACK_COMPLETE", "SECONDARY_ALONE",  "GRACEFUL_SHUTDOWN"};
 
 // Empty when the target suits the kind, else what to write.
 std::string target_problem(const HealthProbe& health) {
@@ -110,7 +117,44 @@ Service read_service(Reader table) {
   return service;
 }
 
+Hook read_hook(Reader table) {
+  Hook hook;
+  hook.name = table.text("name").value_or("");
+  hook.command = table.texts("command", false).value_or(std::vector<std::string>{});
+  hook.states = table.texts("states", true).value_or(std::vector<std::string>{});
+  hook.within = table.duration("within", 100_ms, 3600_s).value_or(kHookWithin);
+  table.finish();
+  check_command(table, "command", hook.command);
+  for (const std::string& state : hook.states) {
+    if (std::find(kStateNames.begin(), kStateNames.end(), state) == kStateNames.end()) {
+      table.wrong("states", "'" + state + "' is not the name of a state; write " +
+                                alternatives(kStateNames) + suggestion(state, kStateNames));
+    }
+  }
+  return hook;
+}
+
 }  // namespace
+
+void read_hooks(Reader& top, Node& node, Notes& notes) {
+  std::vector<Reader> tables = top.tables("hook");
+  if (tables.size() > kHooksMax) {
+    top.wrong("hook", "there are more than " + std::to_string(kHooksMax) + " hooks");
+    tables.clear();
+  }
+  for (Reader& table : tables) {
+    Hook hook = read_hook(table);
+    if (hook.name.empty()) {
+      if (!notes.is_broken(table.path_of("name"))) {
+        table.wrong("name", "is missing; every hook needs a name of its own");
+      }
+    } else if (std::any_of(node.hooks.begin(), node.hooks.end(),
+                           [&](const Hook& other) { return other.name == hook.name; })) {
+      table.wrong("name", "'" + hook.name + "' is the name of an earlier hook too");
+    }
+    node.hooks.push_back(std::move(hook));
+  }
+}
 
 void read_services(Reader& top, Node& node, Notes& notes) {
   std::vector<Reader> tables = top.tables("service");

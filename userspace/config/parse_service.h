@@ -8,5 +8,7 @@ namespace cb::config {
 
 // Every [[service]] of the document, with what can be checked of it.
 void read_services(Reader& top, Node& node, Notes& notes);
+// And every [[hook]].
+void read_hooks(Reader& top, Node& node, Notes& notes);
 
 }  // namespace cb::config

@@ -87,7 +87,7 @@ int Child::Launch::work() {
   }
   std::vector<std::string> environment = {"PATH=" + std::string(kChildPath), "LANG=C.UTF-8"};
   environment.insert(environment.end(), plan.environment.begin(), plan.environment.end());
-  launched = launch(command, environment, theirs);
+  launched = launch(command, environment, theirs, plan.input);
   if (launched.error != 0) {
     return launched.error;
   }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Child: a process that we started, watched through its pidfd. It gets a session and process group
-// of its own, /dev/null as input, ordinary scheduling (SCHED_OTHER, nice 0), default signals, and
-// none of our descriptors. Starting may block (the program is read from disk), so a Hands does it.
+// of its own, /dev/null or a text as input, ordinary scheduling (SCHED_OTHER, nice 0), default
+// signals, and none of our descriptors. Starting may block (the program is read from disk), so a
+// Hands does it.
 #pragma once
 
 #include <sys/types.h>
@@ -24,6 +25,7 @@ namespace cb::loop {
 struct ChildPlan {
   std::vector<std::string> command;      // looked up in kChildPath when it has no '/'
   std::vector<std::string> environment;  // NAME=value; PATH, LANG and what is here, nothing else
+  std::string input;                     // of its standard input; empty: /dev/null
   // Output and error output are appended to this file. A process that outlives us must have one:
   // writing into a pipe without a reader would kill it. Empty: a pipe to on_line.
   std::string output_file;

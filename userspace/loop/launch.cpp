@@ -22,6 +22,7 @@
 #include <csignal>
 #include <cstdint>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "loop/child.h"
 
@@ -79,6 +80,18 @@ __attribute__((no_sanitize("address", "undefined"))) int be_the_child(void* give
   _exit(127);
 }
 
+// A file in memory: a pipe would need somebody to write while the process reads.
+Fd input_of(const std::string& bytes) {
+  if (bytes.empty()) {
+    return Fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  }
+  Fd file(memfd_create("crossbeat-input", MFD_CLOEXEC));
+  if (file && (!write_all(file.get(), bytes) || lseek(file.get(), 0, SEEK_SET) != 0)) {
+    file.reset();
+  }
+  return file;
+}
+
 std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
   for (const std::string& text : texts) {
@@ -91,10 +104,11 @@ std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
 }  // namespace
 
 Launched launch(const std::vector<std::string>& command,
-                const std::vector<std::string>& environment, const Fd& output) {
+                const std::vector<std::string>& environment, const Fd& output,
+                const std::string& given) {
   const std::vector<char*> arguments = pointers_to(command);
   const std::vector<char*> variables = pointers_to(environment);
-  const Fd input(open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const Fd input = input_of(given);
   void* stack = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (!input || stack == MAP_FAILED) {

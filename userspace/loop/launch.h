@@ -18,9 +18,12 @@ struct Launched {
   Fd pidfd;
 };
 
-// command[0] must be a path. output: becomes standard output and error output.
+// command[0] must be a path. output: becomes standard output and error output. input: what the
+// process may read from its standard input, whole and without anybody writing it meanwhile; empty:
+// /dev/null.
 Launched launch(const std::vector<std::string>& command,
-                const std::vector<std::string>& environment, const Fd& output);
+                const std::vector<std::string>& environment, const Fd& output,
+                const std::string& input = {});
 
 // The path of a program by the rules of execvp, over kChildPath; empty when there is none.
 std::string find_program(const std::string& name);
