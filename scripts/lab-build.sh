@@ -184,7 +184,11 @@ up() {
       --profile) profile=${2:?} && shift ;;
       --failover) failover=${2:?} && shift ;;
       --failback) failback=${2:?} && shift ;;
-      --nodes) [[ ${2:-} != 3 ]] || nodes="a b c" && shift ;;
+      --nodes)
+        [[ ${2:-} =~ ^[0-9]+$ ]] && (($2 >= 2 && $2 <= 17)) || usage_error "--nodes is 2 to 17"
+        nodes="$(command cut -d ' ' -f "1-$2" <<<"$all_nodes")"
+        shift
+        ;;
       --plain-cable) cable=plain ;;
       --no-cable) cable=none ;;
       --ipv6) ipv6=yes ;;
@@ -237,7 +241,7 @@ up() {
 
 down() {
   local place
-  for place in a b c client gw witness cable switch; do
+  for place in $all_nodes client gw witness cable switch; do
     unmake_node "$place"
   done
   if [[ -d $home ]]; then

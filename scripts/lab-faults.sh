@@ -107,6 +107,12 @@ replug() {
 
 power_off() {
   local node=${1:-} at_once=no
+  if [[ $node == *,* ]]; then
+    local each
+    for each in ${node//,/ }; do need_node "$each" && need_power "$each"; done
+    for each in ${node//,/ }; do power_off "$each" "${@:2}"; done
+    return
+  fi
   need_node "$node"
   need_power "$node"
   case ${2:-} in

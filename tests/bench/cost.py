@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the monitor costs while nothing happens: processor time and memory, with each profile, one pairing.
+"""What the monitor costs while nothing happens: processor time and memory, with each profile, one pairing; and what
+each further pairing costs a secondary.
 
 On a veth pair a frame is carried, answered and taken in within the sender's own call: the probe thread is charged for
 what two cards, two interrupts and the peer's kernel do in life. So the cable is the plainest one.
@@ -9,7 +10,7 @@ import os
 from pathlib import Path
 
 import report
-from crossbeat_lab import Lab, LabError, boottime_ns, pause
+from crossbeat_lab import ADDRESS, Lab, LabError, boottime_ns, pause
 
 PROFILES = ["fast", "normal", "relaxed"]
 
@@ -54,8 +55,26 @@ def measure(profile, seconds):
         lab.down()
 
 
+def measure_many(primaries, seconds):
+    """Of the secondary alone; every pairing has the service network only, so each is probed at the full rate."""
+    lab = Lab(f"bench-{os.getpid()}")
+    try:
+        lab.up("--profile", "normal", "--no-cable", "--nodes", primaries + 1)
+        lab.verb("pair", "--by-file")
+        for primary in [node for node in ADDRESS if node != "b"][:primaries]:
+            lab.wait_state("b", "SECONDARY_ACTIVE", 90, "ready", primary=primary)
+        pid = lab.monitor_pid("b")
+        before, begin = processor_ns(pid), boottime_ns()
+        pause(seconds)  # the span that is measured
+        after, span = processor_ns(pid), boottime_ns() - begin
+        return {"cpu_percent": sum(percents(before, after, span).values()), "resident_mb": resident_mb(pid)}
+    finally:
+        lab.down()
+
+
 def run(setup):
     seconds = setup.seconds(20, quick=3)
+    many = {primaries: measure_many(primaries, seconds) for primaries in (1, 16)}
     found = {profile: measure(profile, seconds) for profile in PROFILES}
     rows = []
     for profile, seen in found.items():
@@ -69,6 +88,12 @@ def run(setup):
             rows.append(report.row(f"{profile}: resident memory, peak", "MB", memory))
     busiest = max(found["fast"]["cpu_percent"].values(), key=lambda threads: sum(threads.values()))
     parts = ", ".join(f"{name} {share:.2f} %" for name, share in sorted(busiest.items(), key=lambda item: -item[1])[:4])
+    each_cpu = (many[16]["cpu_percent"] - many[1]["cpu_percent"]) / 15
+    each_mb = (many[16]["resident_mb"] - many[1]["resident_mb"]) / 15
+    rows.append(report.row("normal: processor, each further pairing of a secondary", "% of a core", each_cpu))
+    rows.append(report.row("normal: resident memory, each further pairing", "MB", each_mb))
+    rows.append(report.row("normal: processor, a secondary of sixteen", "% of a core", many[16]["cpu_percent"]))
+    found["many"] = many
     notes = [
         f"over {seconds:g} s each, one pairing, nothing failing; a plain veth pair as the cable",
         f"fast, by thread: {parts}; on veth the sender is charged for the whole round trip",

@@ -173,7 +173,8 @@ TEST(Maintenance, WaitsUntilEveryInstanceFollows) {
   monitor.listen();
   const Ran ran = run_cli(monitor.root(), {"maintenance", "on", "--for", "30min"});
   EXPECT_EQ(ran.code, 0) << ran.err;
-  EXPECT_EQ(monitor.requests()[0], (Json{{"verb", "maintenance"}, {"on", true}, {"minutes", 30}}));
+  EXPECT_EQ(monitor.requests()[0],
+            (Json{{"verb", "maintenance"}, {"on", true}, {"seconds", 1800}}));
 }
 
 }  // namespace

@@ -50,6 +50,14 @@ TEST(Drill, ShowsWhatWouldHappen) {
                                  {"then_text", "in command"},
                                  {"eligible", true},
                                  {"automatic", false},
+                                 {"resources",
+                                  {{"memory_available_mb", 700},
+                                   {"memory_total_mb", 8000},
+                                   {"processors", 2},
+                                   {"disk_free_mb", 5000},
+                                   {"serving_now", 1},
+                                   {"pairings", 16},
+                                   {"doubts", {"only 700 MB of memory are left"}}}},
                                  {"timeline", "Heartbeats\n  direct link\n"}}});
   monitor.listen();
   const Ran ran = run_cli(monitor.root(), {"drill"});
@@ -57,6 +65,10 @@ TEST(Drill, ShowsWhatWouldHappen) {
   EXPECT_THAT(ran.out, HasSubstr("  1. arbitrate\n  2. claim-term\n  3. add-address\n"));
   EXPECT_THAT(ran.out, HasSubstr("and then be FAILOVER_ACTIVE: in command\n"));
   EXPECT_THAT(ran.out, HasSubstr("an operator decides"));
+  EXPECT_THAT(ran.out,
+              HasSubstr("700 of 8000 MB of memory left, 2 processors, 5000 MB of disk; 1 of "
+                        "16 pairings are served here now."));
+  EXPECT_THAT(ran.out, HasSubstr("DOUBT: only 700 MB of memory are left\n"));
   EXPECT_THAT(ran.out, HasSubstr("Heartbeats\n  direct link\n"));
 }
 

@@ -18,7 +18,7 @@ from xml.sax.saxutils import quoteattr
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests/support/python"))
 
-from crossbeat_lab import Lab, LabError, MAC, outage_of, wait_for  # noqa: E402,F401  (for the stories)
+from crossbeat_lab import ADDRESS, Lab, LabError, MAC, VIPS, outage_of, wait_for  # noqa: E402,F401  (for the stories)
 
 STORIES = []
 
@@ -65,7 +65,7 @@ class Tell:
 def words_of(lab):
     """What the nodes said last, for whoever has to find out what went wrong."""
     said = []
-    for node in ("a", "b", "c"):
+    for node in ADDRESS:
         if not lab.root(node).exists():
             continue
         for pairing in (lab.status(node) or {}).get("pairings", []):

@@ -539,6 +539,7 @@ int Monitor::run() {
         memory_locked_ ? "" : "memory not locked");
   }
   update_network();
+  watch_maintenance(Duration{});  // one that ended while no monitor ran
   world_.notify.ready("running");
   while (!ended()) {
     take_turn();

@@ -73,6 +73,9 @@ class Monitor {
   void on_request(const Json& request, const ControlServer::Client& client);
   void verb_move(const Json& request, const ControlServer::Client& client, core::EventKind kind);
   void verb_maintenance(const Json& request, const ControlServer::Client& client);
+  void watch_maintenance(Duration span);
+  void end_maintenance();
+  uint64_t wall_now_s() const;
   void verb_set(const Json& request, const ControlServer::Client& client);
   void verb_events(const Json& request, const ControlServer::Client& client);
   void verb_vip(const Json& request, const ControlServer::Client& client);
@@ -106,6 +109,7 @@ class Monitor {
   // status.cpp
   Json status() const;
   Json status_of_node() const;
+  Json resources() const;
   Json status_of(const Unit& unit, Instant now) const;
   Json status_of_link(const Unit& unit, unsigned link, Instant now) const;
 
@@ -132,6 +136,7 @@ class Monitor {
   Instant turn_due_;  // when the present wait should have ended at the latest
   bool control_is_fifo_ = false;
   bool memory_locked_ = false;
+  loop::TimerId maintenance_timer_;
   bool status_dirty_ = false;
   bool save_under_way_ = false;
   std::map<uint64_t, ControlServer::Client> watchers_;

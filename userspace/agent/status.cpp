@@ -221,6 +221,7 @@ Json Monitor::status_of_node() const {
       {"monitor_age_ms",
        as_ms(now - Instant::from_ns(static_cast<int64_t>(world_.kernel->node()->beat_ns)))},
       {"network_ok", network_ok_.value_or(true)},
+      {"resources", resources()},
       {"gateway", node.gateway == config::Address{} ? Json(nullptr) : Json(node.gateway.text())},
       {"gateway_answers", gateway_answers_},
       {"warnings", world_.address->warnings()},
@@ -356,6 +357,11 @@ Json Monitor::status_of(const Unit& unit, Instant now) const {
   out["automatic"] = core::is_automatic(state);
   out["automatic_off"] = state.automatic_off;
   out["maintenance"] = state.maintenance;
+  out["maintenance_until_wall"] =
+      state.maintenance && state.maintenance_until_wall_s != 0
+          ? Json(edge::wall_text(static_cast<int64_t>(state.maintenance_until_wall_s) *
+                                 1'000'000'000))
+          : Json(nullptr);
   out["stale"] = state.stale;
   out["ledger_failed"] = state.ledger_failed;
   if (const auto guarded = world_.kernel->guarded(slot)) {

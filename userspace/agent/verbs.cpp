@@ -5,6 +5,7 @@
 // climb.
 #include "agent/exit_code.h"
 #include "agent/monitor.h"
+#include "agent/resources.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/state_text.h"
@@ -190,44 +191,6 @@ void Monitor::verb_move(const Json& request, const ControlServer::Client& client
   client.send(reply);
 }
 
-void Monitor::verb_maintenance(const Json& request, const ControlServer::Client& client) {
-  const bool on = flag_in(request, "on");
-  const int64_t minutes = number_in(request, "minutes", 0);
-  if (minutes < 0 || minutes > 7 * 24 * 60) {
-    client.send(error_reply("maintenance may last at most seven days",
-                            "give --for between 1min and 168h", kExitUsage));
-    return;
-  }
-  if (!flag_in(request, "dry_run")) {
-    for (const auto& unit : units_) {
-      core::Event event = operator_event(core::EventKind::OperatorMaintenance, request);
-      event.on = on;
-      if (on && minutes > 0) {
-        event.value =
-            static_cast<uint64_t>((boottime_now() + Duration::from_s(minutes * 60)).as_ns() +
-                                  static_cast<int64_t>(world_.kernel->node()->wall_offset_ns)) /
-            1'000'000'000;
-        // The end is kept as wall time in the ledger; while this monitor runs, its own timer ends
-        // it.
-        world_.loop->after(Duration::from_s(minutes * 60), [this, until = event.value] {
-          for (const auto& later : units_) {
-            if (later->instance().state().maintenance_until_wall_s == until) {
-              core::Event off;
-              off.kind = core::EventKind::OperatorMaintenance;
-              off.on = false;
-              later->tell(off);
-            }
-          }
-        });
-      }
-      unit->tell(event);
-    }
-  }
-  Json reply = ok_reply();
-  reply["maintenance"] = on;
-  client.send(reply);
-}
-
 void Monitor::verb_set(const Json& request, const ControlServer::Client& client) {
   Unit* unit = unit_for(request, client);
   if (unit == nullptr) {
@@ -343,6 +306,15 @@ void Monitor::verb_vip(const Json& request, const ControlServer::Client& client)
   client.send(reply);
 }
 
+Json Monitor::resources() const {
+  Resources found = read_resources(options_.root);
+  for (const auto& unit : units_) {
+    found.pairings += unit->pair() ? 1U : 0U;
+    found.serving_now += core::is_serving(unit->instance().state()) ? 1U : 0U;
+  }
+  return to_json(found);
+}
+
 void Monitor::verb_drill(const Json& request, const ControlServer::Client& client) {
   Unit* unit = unit_for(request, client);
   if (unit == nullptr) {
@@ -362,6 +334,7 @@ void Monitor::verb_drill(const Json& request, const ControlServer::Client& clien
   reply["then_text"] = core::text_of(plan.end.sub);
   reply["eligible"] = core::is_eligible(copy);
   reply["automatic"] = core::is_automatic(copy);
+  reply["resources"] = resources();
   reply["timeline"] = config::timeline_text(world_.node, unit->pair() ? &*unit->pair() : nullptr);
   client.send(reply);
 }

@@ -213,7 +213,7 @@ int maintenance(const Context& context, bool on, std::optional<Duration> length)
   Json request = context.request("maintenance");
   request["on"] = on;
   if (length) {
-    request["minutes"] = std::max<std::int64_t>(1, (length->as_s() + 59) / 60);
+    request["seconds"] = std::max<std::int64_t>(1, length->as_s());
   }
   auto client = context.connect();
   if (!client) {

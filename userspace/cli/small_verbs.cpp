@@ -97,6 +97,18 @@ int drill(const Context& context) {
   if (at(*reply, "eligible").is_boolean() && !flag_at(*reply, "eligible")) {
     out << "This node is not eligible to take over now; see: crossbeat status\n";
   }
+  if (const Json& has = at(*reply, "resources"); has.is_object()) {
+    const auto number = [&](const char* key) {
+      return std::to_string(static_cast<std::int64_t>(number_at(has, key).value_or(0)));
+    };
+    out << "This machine has " << number("memory_available_mb") << " of "
+        << number("memory_total_mb") << " MB of memory left, " << number("processors")
+        << " processors, " << number("disk_free_mb") << " MB of disk; " << number("serving_now")
+        << " of " << number("pairings") << " pairings are served here now.\n";
+    for (const std::string& doubt : texts_at(has, "doubts")) {
+      out << "DOUBT: " << doubt << "\n";
+    }
+  }
   const Json& timeline = at(*reply, "timeline");
   if (timeline.is_string()) {
     out << "\n";

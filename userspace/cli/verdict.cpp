@@ -221,9 +221,10 @@ Verdict nobody(const Story& s) {
 
 void add_notes(const PairView& pair, Verdict& verdict) {
   if (pair.maintenance) {
-    verdict.next.push_back(
-        "Maintenance is on: nothing moves by itself. End it: crossbeat "
-        "maintenance off");
+    const std::string until =
+        pair.maintenance_until.empty() ? "" : " until " + pair.maintenance_until;
+    verdict.next.push_back("Maintenance is on" + until +
+                           ": nothing moves by itself. End it: crossbeat maintenance off");
   }
   if (pair.automatic_off) {
     verdict.next.push_back(

@@ -65,6 +65,7 @@ PairView pair_of(const Json& json, bool paired) {
   pair.automatic = flag_at(json, "automatic");
   pair.automatic_off = flag_at(json, "automatic_off");
   pair.maintenance = flag_at(json, "maintenance");
+  pair.maintenance_until = text_at(json, "maintenance_until_wall");
   pair.stale = flag_at(json, "stale");
   pair.ledger_failed = flag_at(json, "ledger_failed");
   pair.witness = at(json, "witness");
@@ -116,6 +117,11 @@ StatusView view_of(const Json& status) {
   view.node.gateway = text_at(node, "gateway");
   view.node.gateway_answers = flag_at(node, "gateway_answers", true);
   view.node.warnings = texts_at(node, "warnings");
+  for (const std::string& doubt : texts_at(at(node, "resources"), "doubts")) {
+    if (!doubt.starts_with("the load ")) {  // that one comes and goes; a drill tells it
+      view.node.warnings.push_back(doubt);
+    }
+  }
   if (const Json& pairings = at(status, "pairings"); pairings.is_array()) {
     for (const Json& pair : pairings) {
       view.pairings.push_back(pair_of(pair, true));

@@ -59,6 +59,7 @@ struct PairView {
   bool automatic = false;
   bool automatic_off = false;
   bool maintenance = false;
+  std::string maintenance_until;  // empty: until an operator ends it
   bool stale = false;
   bool ledger_failed = false;
   Json witness;  // null: none is configured

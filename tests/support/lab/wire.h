@@ -12,7 +12,7 @@
 #include <linux/types.h>
 
 #define WIRE_PORTS 256    /* interface indexes below this */
-#define WIRE_NODES 8      /* node numbers 1..7; 0: a port that never loses its power */
+#define WIRE_NODES 32     /* node numbers 1..31; 0: a port that never loses its power */
 #define WIRE_CUT 1000000u /* lost, per million: everything */
 
 enum wire_direction {

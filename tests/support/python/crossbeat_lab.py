@@ -16,8 +16,12 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[3]
 VIP = "10.77.0.10"
-MAC = {"a": "02:cb:00:00:00:0b", "b": "02:cb:00:00:00:0c", "c": "02:cb:00:00:00:0d"}
-ADDRESS = {"a": "10.77.0.11", "b": "10.77.0.12", "c": "10.77.0.13"}
+# a, b, c, and with --nodes up to 17 also d to q, as scripts/lab numbers them.
+HOST = {"a": 11, "b": 12, "c": 13} | {letter: 31 + i for i, letter in enumerate("defghijklmnopq")}
+VIRTUAL = {"a": 10, "c": 20} | {letter: 131 + i for i, letter in enumerate("defghijklmnopq")}
+MAC = {node: f"02:cb:00:00:00:{part:02x}" for node, part in HOST.items()}
+ADDRESS = {node: f"10.77.0.{part}" for node, part in HOST.items()}
+VIPS = {node: f"10.77.0.{part}" for node, part in VIRTUAL.items()}
 
 
 # A node that starts without the maps of an earlier life does not serve before the longest grant that it may
