@@ -149,7 +149,7 @@ def sequences(tell):
 def maintenance(tell):
     with lab_of(tell, "maintenance", "--profile", "fast", "--failback", "manual", pair="file") as lab:
         lab.wait_protected()
-        done = lab.crossbeat("b", "maintenance", "on", "--for", "12s")
+        done = lab.crossbeat("b", "maintenance", "on", "--for", "15s")
         tell.check("it is switched on for a while", done.returncode == 0, done.stdout + done.stderr)
         until = lab.pairing("b")["maintenance_until_wall"]
         tell.check("the status tells until when", until and until in lab.crossbeat("b", "status").stdout, until)
