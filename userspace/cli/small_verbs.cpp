@@ -79,11 +79,11 @@ int drill(const Context& context) {
   std::ostream& out = context.terminal().out;
   out << "A drill moves nothing. This node is " << text_at(*reply, "state", "?") << ". If now "
       << text_at(*reply, "event", "the peer fell silent") << ", this node would:\n";
-  int number = 0;
+  int rung_number = 0;
   for (const std::string& rung : texts_at(*reply, "would")) {
-    out << "  " << ++number << ". " << rung << "\n";
+    out << "  " << ++rung_number << ". " << rung << "\n";
   }
-  if (number == 0) {
+  if (rung_number == 0) {
     out << "  do nothing at once\n";
   }
   out << "and then be " << text_at(*reply, "then", "?");
