@@ -3,7 +3,8 @@
 # The Debian package: cpack -G DEB in the build folder, or `make package`. Include this last.
 
 set(cb_packaging "${CMAKE_SOURCE_DIR}/scripts/packaging")
-install(FILES "${cb_packaging}/crossbeat.toml" DESTINATION share/crossbeat)
+install(FILES "${cb_packaging}/crossbeat.toml" "${cb_packaging}/crossbeat-login.sh"
+        DESTINATION share/crossbeat)
 install(FILES "${cb_packaging}/copyright" "${CMAKE_SOURCE_DIR}/bpf/LICENSE.GPL-2.0"
         DESTINATION share/doc/crossbeat)
 install(FILES "${CMAKE_BINARY_DIR}/crossbeat.spdx.json" DESTINATION share/doc/crossbeat OPTIONAL)

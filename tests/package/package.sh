@@ -44,7 +44,7 @@ in_tree() {
 # Every file and folder of the tree, without dpkg's own.
 listing() { (cd "$tree" && find . -path ./var/lib/dpkg -prune -o -print | sort); }
 
-mkdir -p "$tree"/{etc,usr,var/lib/dpkg/{info,updates,triggers},var/log,run}
+mkdir -p "$tree"/{etc/profile.d,usr,var/lib/dpkg/{info,updates,triggers},var/log,run}
 ln -s usr/bin usr/lib usr/sbin "$tree" 2>/dev/null
 touch "$tree/var/lib/dpkg/"{status,available}
 mkdir -p "$tree"/usr/{bin,sbin,lib/systemd/system,share/{man/man1,man/man5,man/man8,bash-completion/completions,doc}}
@@ -74,7 +74,8 @@ for file in usr/sbin/crossbeatd usr/bin/crossbeat usr/bin/gethainfo usr/bin/gets
   usr/share/bash-completion/completions/crossbeat usr/lib/crossbeat/bpf/direct.bpf.o \
   usr/lib/crossbeat/bpf/guard.bpf.o usr/lib/crossbeat/vip-add usr/share/doc/crossbeat/copyright \
   usr/share/doc/crossbeat/LICENSE usr/share/doc/crossbeat/LICENSE.GPL-2.0 \
-  usr/share/doc/crossbeat/crossbeat.spdx.json etc/crossbeat/crossbeat.toml; do
+  usr/share/doc/crossbeat/crossbeat.spdx.json etc/crossbeat/crossbeat.toml \
+  usr/share/crossbeat/platforms.toml etc/profile.d/crossbeat-login.sh; do
   check "$file is there" '[[ -s "$tree/$file" ]]'
 done
 check "a fresh installation starts nothing with the machine" \
