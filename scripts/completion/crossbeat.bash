@@ -4,7 +4,7 @@
 # /usr/share/bash-completion/completions/crossbeat.
 
 _crossbeat_verbs="status gethainfo getserverinfo events vip drill switchover failover failback maintenance set
-  pairing-code pair unpair volume resync witness restart stop setup config doctor"
+  pairing-code pair unpair recover licence resolve-conflict volume resync witness restart stop setup config doctor"
 _crossbeat_global="--help --version --root --json --no-color --timeout --pairing"
 
 # The options of a verb, besides those that all take.
@@ -21,7 +21,10 @@ _crossbeat_options() {
     maintenance) echo "--dry-run --no-wait --for" ;;
     set) echo "--dry-run --failover --failback" ;;
     pair) echo "--dry-run --code --code-file" ;;
-    unpair) echo "--dry-run --force" ;;
+    unpair) echo "--dry-run --force --delete-licence" ;;
+    resolve-conflict) echo "--dry-run --force" ;;
+    recover) echo "--from --code --code-file --dry-run --force" ;;
+    licence) echo "--dry-run --key --id --udi --model --expires" ;;
     doctor) echo "--all" ;;
     setup) echo "--answers --interfaces --dry-run" ;;
   esac
@@ -57,7 +60,7 @@ _crossbeat() {
       mapfile -t COMPREPLY < <(compgen -d -- "$current")
       return
       ;;
-    --code-file | --answers)
+    --code-file | --answers | --key)
       mapfile -t COMPREPLY < <(compgen -f -- "$current")
       return
       ;;
@@ -75,6 +78,11 @@ _crossbeat() {
           "volume volume") words="create status verify history diff" ;;
           "config config") words="check show" ;;
           "witness witness") words="key" ;;
+          "licence licence") words="show add delete make-key sign" ;;
+          "licence add" | "licence make-key")
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            return
+            ;;
           "config check")
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             return

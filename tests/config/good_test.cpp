@@ -116,6 +116,7 @@ TEST(GoodFile, FullIsTakenOverWordForWord) {
       {"pager", {"/usr/local/bin/page", "--who=night"}, {"FAILOVER_ACTIVE", "TERMINATED"}, 5_s}};
   expected.product = {"Wireless Services",
                       "8.0.110.0",
+                      "VA-Standard",
                       "AIR-MSE-VA-K9",
                       "V01",
                       "KQ37xx",
@@ -127,6 +128,7 @@ TEST(GoodFile, FullIsTakenOverWordForWord) {
                       45,
                       1,
                       {"/opt/app/bin/info", "--all"}};
+  expected.licence = {"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", true};
   expected.planned_restart_grant = 8_s;
   expected.log_level = "debug";
   expected.instance_number = 4;

@@ -35,6 +35,9 @@ struct CallRun {
   Refusal answer = Refusal::None;  // of the node that shall remove
   std::function<void(int, std::string&)> middle = [](int, std::string&) {};
 
+  std::string text;  // of a Keep
+  std::string kept;
+  bool deletes = false;
   std::vector<std::string> seen;
   std::vector<std::uint64_t> removed;
   std::vector<std::string> told;
@@ -43,7 +46,7 @@ struct CallRun {
   CallOutcome go() {
     LocalIdentity& caller_node = primary_calls ? primary : secondary;
     LocalIdentity& listener_node = primary_calls ? secondary : primary;
-    CallerSession caller(caller_node.pairs[0], verb, verb == Verb::Tell ? "news" : "");
+    CallerSession caller(caller_node.pairs[0], verb, verb == Verb::Tell ? "news" : text);
     ListenerSession listener(listener_node, caller_node.hm_address);
     FrameReader at_listener;
     FrameReader at_caller;
@@ -60,7 +63,12 @@ struct CallRun {
         break;
       }
       move = to_listener ? listener.on_frame(*frame) : caller.on_frame(*frame);
+      if (move.next == Move::Next::Save) {
+        kept = listener.kept();
+        move = listener.on_kept(answer);
+      }
       if (move.next == Move::Next::Remove) {
+        deletes = listener.deletes_licence();
         if (answer == Refusal::None) {
           removed.push_back(listener.pairing());
         }
@@ -88,6 +96,58 @@ TEST(Unpair, IsDoneByThePeerWhoeverCalls) {
     EXPECT_TRUE(outcome.note.empty());
     EXPECT_TRUE(outcome.may_remove());
     EXPECT_EQ(run.removed, std::vector<std::uint64_t>{42});
+  }
+}
+
+TEST(Unpair, MayTakeTheLicenceOfTheCalledNodeWithIt) {
+  CallRun run;
+  EXPECT_FALSE(run.go().failure);
+  EXPECT_FALSE(run.deletes);
+  run.verb = Verb::UnpairAndDelete;
+  EXPECT_TRUE(run.go().peer_done);
+  EXPECT_TRUE(run.deletes);
+}
+
+TEST(Keep, GivesTheTextToTheSecondarySealed) {
+  CallRun run;
+  run.verb = Verb::Keep;
+  run.text = "[fence]\ncommand = [\"/bin/off\", \"a password\"]\n" + std::string(20'000, '#');
+  const CallOutcome outcome = run.go();
+  EXPECT_TRUE(outcome.peer_done) << outcome.failure.what;
+  EXPECT_EQ(run.kept, run.text);
+  for (const std::string& message : run.seen) {
+    EXPECT_EQ(message.find("password"), std::string::npos);
+  }
+  run.text = std::string(kKeptMax + 1, 'x');
+  EXPECT_FALSE(run.go().peer_done);
+}
+
+TEST(Keep, IsNothingForAPrimary) {
+  CallRun run;
+  run.verb = Verb::Keep;
+  run.text = "x";
+  run.primary_calls = false;
+  EXPECT_EQ(run.go().failure.refusal, Refusal::NotNow);
+  EXPECT_TRUE(run.kept.empty());
+}
+
+TEST(Keep, BentInAnyByteIsNotKept) {
+  CallRun run;
+  run.verb = Verb::Keep;
+  run.text = "[node]\nname = \"mse1\"\n";
+  ASSERT_TRUE(run.go().peer_done);
+  const std::vector<std::string> straight = run.seen;
+  for (std::size_t index = 0; index < 3; ++index) {
+    for (std::size_t at = 0; at < straight[index].size(); ++at) {
+      run.kept.clear();
+      run.middle = [&](int i, std::string& bytes) {
+        if (static_cast<std::size_t>(i) == index) {
+          bytes[at] = static_cast<char>(bytes[at] ^ (1 << (at % 8)));
+        }
+      };
+      EXPECT_FALSE(run.go().peer_done) << index << " " << at;
+      EXPECT_TRUE(run.kept.empty()) << index << " " << at;
+    }
   }
 }
 

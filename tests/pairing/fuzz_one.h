@@ -39,8 +39,9 @@ inline void fuzz_one(std::string_view input) {
     if (const auto hello = decode_hello(bytes)) {
       const auto again = encode_hello(*hello);
       require(again && decode_hello(*again) == *hello);
-      (void)check_rules(*hello, make_hello(secondary_self, hello->hm_address));
-      (void)check_rules(make_hello(primary_self, hello->hm_address), *hello);
+      (void)check_rules(*hello, make_hello(secondary_self, hello->hm_address), {});
+      (void)check_rules(make_hello(primary_self, hello->hm_address), *hello, {});
+      (void)explain_rules(*hello, make_hello(secondary_self, hello->hm_address), {});
       (void)check_room(secondary_self, *hello);
     }
   } else if (use == 1) {
@@ -48,6 +49,8 @@ inline void fuzz_one(std::string_view input) {
     require(!decode_commit(Kind::Commit, bytes, "run", key));
     require(!decode_request(bytes, {}, key));
     require(!decode_reply(bytes, {}, key));
+    require(!decode_restored(bytes, "run", key));
+    require(!decode_keep(bytes, {}, key));
     (void)decode_refuse(bytes);
     (void)decode_ask(bytes);
     (void)decode_challenge(bytes);
@@ -78,11 +81,12 @@ inline void fuzz_one(std::string_view input) {
     (void)desk.create(now);
     SecondarySession secondary(secondary_self, desk, address("10.66.0.1"));
     ListenerSession listener(secondary_self, address("10.66.0.1"));
-    PrimarySession primary(primary_self, address("10.66.0.2"), make_code(), false);
+    PrimarySession primary(primary_self, address("10.66.0.2"), make_code(),
+                           PrimarySession::Aim::Pair);
     (void)primary.begin();
     std::string_view rest = bytes;
     for (int turn = 0; turn < 6 && rest.size() >= 2; ++turn) {
-      const auto kind = static_cast<Kind>(1 + static_cast<std::uint8_t>(rest[0]) % 11);
+      const auto kind = static_cast<Kind>(1 + static_cast<std::uint8_t>(rest[0]) % 14);
       std::size_t length = static_cast<std::uint8_t>(rest[1]);
       if (kind == Kind::Hello) {
         length *= 4;
@@ -91,9 +95,12 @@ inline void fuzz_one(std::string_view input) {
       length = std::min(length, rest.size());
       const Frame frame{kind, std::string(rest.substr(0, length))};
       rest.remove_prefix(length);
-      const Move move = use == 4   ? listener.on_frame(frame)
-                        : use == 5 ? primary.on_frame(frame)
-                                   : secondary.on_frame(frame, now);
+      Move move = use == 4   ? listener.on_frame(frame)
+                  : use == 5 ? primary.on_frame(frame)
+                             : secondary.on_frame(frame, now);
+      if (move.next == Move::Next::Look) {
+        move = use == 5 ? primary.on_looked({}) : secondary.on_looked({});
+      }
       require(move.next != Move::Next::Save && move.next != Move::Next::Remove);
     }
   }

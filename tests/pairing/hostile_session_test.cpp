@@ -131,7 +131,7 @@ TEST(Middle, AnOptionalFieldAddedOnTheWayIsNoticed) {
   PairRun run;
   run.middle = [&](int at, std::string& bytes) {
     if (at == 0) {
-      bytes = frame_bytes(Kind::Hello, bytes.substr(kHeaderBytes) + std::string("\x82\x00\x00", 3));
+      bytes = frame_bytes(Kind::Hello, bytes.substr(kHeaderBytes) + std::string("\xf0\x00\x00", 3));
     }
   };
   EXPECT_FALSE(run.go());
@@ -151,7 +151,8 @@ TEST(Middle, WhoAnswersInThePeersPlaceNeedsTheCode) {
 
 TEST(Middle, WhoSendsThePrimaryItsOwnMessagesIsRefused) {
   PairRun run;
-  PrimarySession session(run.primary, address("10.66.0.2"), *parse_code(run.new_code()), false);
+  PrimarySession session(run.primary, address("10.66.0.2"), *parse_code(run.new_code()),
+                         PrimarySession::Aim::Pair);
   FrameReader reader;
   ASSERT_TRUE(reader.feed(session.begin().send));
   (void)session.on_frame(*reader.next());
@@ -163,7 +164,11 @@ void replay_to(SecondarySession& secondary, const std::vector<std::string>& reco
   for (std::size_t index = 0; index < recorded.size(); index += 2) {
     FrameReader reader;
     ASSERT_TRUE(reader.feed(recorded[index]));
-    ASSERT_NE(secondary.on_frame(*reader.next(), now).next, Move::Next::Save);
+    Move move = secondary.on_frame(*reader.next(), now);
+    if (move.next == Move::Next::Look) {
+      move = secondary.on_looked({});
+    }
+    ASSERT_NE(move.next, Move::Next::Save);
   }
 }
 

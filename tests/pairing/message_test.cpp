@@ -18,6 +18,12 @@ Hello full_hello() {
   hello.networks.push_back(prefix("fd00:66::1/64"));
   hello.virtual_addresses.push_back(prefix("fd00:66::11/64"));
   hello.held = HeldPairing{77, {1, 2, 3}};
+  hello.platform = {"VA-Low", {4, 8000, 200'000, 10'000}};
+  hello.heartbeat = {1, 3};
+  hello.others = Hello::Others{"3310", "", "VA-High"};
+  hello.licence = "crossbeat-licence 1\nid x\n";
+  hello.recover = true;
+  hello.verdict = Refusal::Platform;
   return hello;
 }
 
@@ -84,6 +90,9 @@ TEST(HelloMessage, TheLongestThatIsAllowedFits) {
   hello.version = std::string(kVersionMax, 'v');
   hello.product_version = std::string(kVersionMax, 'p');
   hello.udi = std::string(kUdiMax, 'u');
+  hello.platform.model = std::string(config::kModelMax, 'm');
+  hello.others = Hello::Others(CB_PAIRINGS_MAX, hello.platform.model);
+  hello.licence = std::string(kLicenceMax, 'l');
   hello.networks.assign(kNetworksMax, prefix("fd00:66::1/64"));
   hello.virtual_addresses.assign(kVirtualMax, prefix("fd00:66::2/64"));
   const auto bytes = encode_hello(hello);
@@ -94,8 +103,14 @@ TEST(HelloMessage, TheLongestThatIsAllowedFits) {
 
 TEST(HelloMessage, CutAnywhereIsRefused) {
   const std::string bytes = *encode_hello(full_hello());
+  const std::size_t options = bytes.find(field(130, "VA-Low"));
   for (std::size_t length = 0; length < bytes.size(); ++length) {
-    EXPECT_FALSE(decode_hello(bytes.substr(0, length))) << length;
+    const auto read = decode_hello(bytes.substr(0, length));
+    if (length < options) {
+      EXPECT_FALSE(read) << length;
+    } else if (read) {  // cut between two options: the hello of an older version
+      EXPECT_NE(*read, full_hello()) << length;
+    }
   }
   EXPECT_FALSE(decode_hello(bytes + '\0'));
 }
@@ -103,13 +118,19 @@ TEST(HelloMessage, CutAnywhereIsRefused) {
 TEST(HelloMessage, ABentOneIsRefusedOrReadsAsSomethingElse) {
   const Hello hello = full_hello();
   const std::string bytes = *encode_hello(hello);
+  const std::size_t options = bytes.find(field(130, "VA-Low"));
+  ASSERT_NE(options, std::string::npos);
   for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
     std::string bent = bytes;
     bent[bit / 8] = static_cast<char>(bent[bit / 8] ^ (1 << (bit % 8)));
     const auto read = decode_hello(bent);
-    if (read) {
+    if (read && bit / 8 < options) {
       EXPECT_NE(*read, hello) << bit;
       EXPECT_EQ(encode_hello(*read), bent) << bit;  // one encoding each
+    } else if (read) {                              // or an option that this version does not know
+      const auto again = encode_hello(*read);
+      ASSERT_TRUE(again) << bit;
+      EXPECT_EQ(decode_hello(*again), *read) << bit;
     }
   }
 }
@@ -144,6 +165,13 @@ TEST(HelloMessage, RefusesValuesThatMakeNoSense) {
       refused([](Hello& h) { h.failover_wait = Duration::from_ms(kFailoverWaitMaxMs + 1); }));
   EXPECT_TRUE(refused([](Hello& h) { h.failover_wait = Duration::from_us(1500); }));
   EXPECT_TRUE(refused([](Hello& h) { h.held->id = 0; }));
+  EXPECT_TRUE(refused([](Hello& h) { h.platform.model = "a model"; }));
+  EXPECT_TRUE(refused([](Hello& h) { h.others->push_back("a,b"); }));
+  EXPECT_TRUE(refused([](Hello& h) { h.others->assign(CB_PAIRINGS_MAX + 1, "m"); }));
+  EXPECT_TRUE(refused([](Hello& h) { h.licence = "caf\xc3\xa9"; }));
+  EXPECT_TRUE(refused([](Hello& h) { h.licence = std::string(kLicenceMax + 1, 'l'); }));
+  EXPECT_TRUE(refused([](Hello& h) { h.verdict = Refusal::TimedOut; }));
+  EXPECT_TRUE(refused([](Hello& h) { h.heartbeat = {3, 2}; }));
   EXPECT_TRUE(refused([](Hello& h) { h.protocol_min = 0; }));
   EXPECT_TRUE(refused([](Hello& h) { h.protocol_min = 2; }));
   EXPECT_FALSE(refused([](Hello&) {}));
@@ -162,10 +190,11 @@ TEST(HelloMessage, RefusesFieldsTwiceOutOfOrderOrUnknown) {
 
 TEST(HelloMessage, PassesOverOptionalFieldsOfLaterVersions) {
   const Hello hello = full_hello();
-  const std::string later = *encode_hello(hello) + field(130, "new") + field(200, "");
+  const std::string later = *encode_hello(hello) + field(190, "new") + field(200, "");
   EXPECT_EQ(decode_hello(later), hello);
-  EXPECT_FALSE(decode_hello(later + field(131, "")));                 // still in order
-  EXPECT_FALSE(decode_hello(*encode_hello(hello) + field(128, "")));  // known, and not empty
+  EXPECT_FALSE(decode_hello(later + field(191, "")));  // still in order
+  EXPECT_FALSE(
+      decode_hello(*encode_hello(hello) + field(190, "").substr(1)));  // not whole, and not empty
 }
 
 TEST(Frames, ComeOutAsTheyWentInHoweverTheStreamIsCut) {
@@ -191,7 +220,7 @@ TEST(Frames, OfAnotherProtocolAreRefusedAtTheFirstWrongByte) {
   EXPECT_TRUE(FrameReader().feed("XBP"));
   EXPECT_FALSE(FrameReader().feed("XBPR\x02"));                      // version
   EXPECT_FALSE(FrameReader().feed(std::string("XBPR\x01\x00", 6)));  // kind
-  EXPECT_FALSE(FrameReader().feed("XBPR\x01\x0c"));
+  EXPECT_FALSE(FrameReader().feed("XBPR\x01\x0f"));
   EXPECT_FALSE(FrameReader().feed("XBPR\x01\x01\x40\x01"));                 // 16385 bytes
   EXPECT_TRUE(FrameReader().feed(std::string("XBPR\x01\x01\x40\x00", 8)));  // 16384
 }

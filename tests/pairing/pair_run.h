@@ -46,6 +46,9 @@ class PairRun {
   CodeDesk desk;
   Instant now = Instant{} + Duration::from_s(1000);
   bool dry_run = false;
+  bool recover = false;
+  Finding primary_looks;  // what each finds when it looks at the network
+  Finding secondary_looks;
   // Changes a message on its way (the frame's bytes); an empty one is lost and the line with it.
   std::function<void(int index, std::string& bytes)> middle = [](int, std::string&) {};
   std::vector<std::string> seen;  // every message of the last run, as sent
@@ -53,6 +56,8 @@ class PairRun {
   Failure failure;                  // of the primary, in the last run
   Refusal refusal = Refusal::None;  // of the secondary
   bool renewed = false;
+  std::optional<Restored> restored;
+  std::vector<RuleLine> rules;
   std::string detail;
 
   std::string new_code() { return desk.create(now); }
@@ -68,17 +73,25 @@ class PairRun {
       EXPECT_TRUE(parsed) << code_text;
       code = std::move(*parsed);
     }
-    PrimarySession initiator(primary, address("10.66.0.2"), std::move(code), dry_run);
+    PrimarySession initiator(primary, address("10.66.0.2"), std::move(code), aim());
     SecondarySession responder(secondary, desk, address("10.66.0.1"));
     seen.clear();
     run(initiator, responder);
     failure = initiator.failure();
     refusal = responder.refusal();
     renewed = initiator.renewed();
+    rules = initiator.rules();
+    restored = initiator.restored();
     detail = responder.detail();
     return !failure;
   }
   bool go() { return go(new_code()); }
+
+  PrimarySession::Aim aim() const {
+    return recover   ? PrimarySession::Aim::Recover
+           : dry_run ? PrimarySession::Aim::DryRun
+                     : PrimarySession::Aim::Pair;
+  }
 
   // Both ends of one stream, each with what it still has to say.
   void run(PrimarySession& initiator, SecondarySession& responder) {
@@ -123,14 +136,21 @@ class PairRun {
   }
 
   Move settle(PrimarySession& session, Move move) {
-    while (move.next == Move::Next::Save) {
+    while (move.next == Move::Next::Save || move.next == Move::Next::Look) {
+      if (move.next == Move::Next::Look) {
+        move = session.on_looked(primary_looks);
+        continue;
+      }
       move = session.on_saved(primary_disk.save(session.pair()));
     }
     return move;
   }
   Move settle(SecondarySession& session, Move move) {
-    while (move.next == Move::Next::Save || move.next == Move::Next::Remove) {
-      if (move.next == Move::Next::Save) {
+    while (move.next == Move::Next::Save || move.next == Move::Next::Remove ||
+           move.next == Move::Next::Look) {
+      if (move.next == Move::Next::Look) {
+        move = session.on_looked(secondary_looks);
+      } else if (move.next == Move::Next::Save) {
         move = session.on_saved(secondary_disk.save(session.pair()));
       } else {
         secondary_disk.pair = session.former();

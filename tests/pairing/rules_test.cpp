@@ -99,7 +99,7 @@ TEST(Rules, Table) {
     Hello primary = make_hello(test::primary_node(), address("10.66.0.2"));
     Hello secondary = make_hello(test::secondary_node(), address("10.66.0.1"));
     row.change(primary, secondary);
-    const Finding finding = check_rules(primary, secondary);
+    const Finding finding = check_rules(primary, secondary, {});
     EXPECT_EQ(name_of(finding.refusal), name_of(row.refusal)) << row.what << ": " << finding.detail;
   }
 }
@@ -108,10 +108,11 @@ TEST(Rules, NameTheValuesThatDoNotFit) {
   Hello primary = make_hello(test::primary_node(), address("10.66.0.2"));
   Hello secondary = make_hello(test::secondary_node(), address("10.66.0.1"));
   secondary.version = "0.2.0";
-  EXPECT_EQ(check_rules(primary, secondary).detail, "the primary runs 0.1.0, the secondary 0.2.0");
+  EXPECT_EQ(check_rules(primary, secondary, {}).detail,
+            "the primary runs 0.1.0, the secondary 0.2.0");
   secondary.version = primary.version;
   primary.virtual_addresses = {prefix("10.66.1.11/24")};
-  EXPECT_EQ(check_rules(primary, secondary).detail,
+  EXPECT_EQ(check_rules(primary, secondary, {}).detail,
             "10.66.1.11 is not in 10.66.0.1/24 of 10.66.0.1");
 }
 

@@ -191,8 +191,10 @@ TEST(Pairing, UsesACodeOnce) {
 TEST(Pairing, OfTwoRunsWithTheRightCodeTheFirstProofWins) {
   PairRun run;
   const std::string code = run.new_code();
-  PrimarySession first(run.primary, address("10.66.0.2"), *parse_code(code), false);
-  PrimarySession second(run.primary, address("10.66.0.2"), *parse_code(code), false);
+  PrimarySession first(run.primary, address("10.66.0.2"), *parse_code(code),
+                       PrimarySession::Aim::Pair);
+  PrimarySession second(run.primary, address("10.66.0.2"), *parse_code(code),
+                        PrimarySession::Aim::Pair);
   SecondarySession with_first(run.secondary, run.desk, address("10.66.0.1"));
   SecondarySession with_second(run.secondary, run.desk, address("10.66.0.1"));
   const auto cut = [](const std::string& bytes) {
@@ -203,7 +205,10 @@ TEST(Pairing, OfTwoRunsWithTheRightCodeTheFirstProofWins) {
   const auto until_proof = [&](PrimarySession& p, SecondarySession& s) {
     Move move = p.begin();
     for (int i = 0; i < 2; ++i) {
-      move = p.on_frame(cut(s.on_frame(cut(move.send), run.now).send));
+      Move answer = s.on_frame(cut(move.send), run.now);
+      answer = answer.next == Move::Next::Look ? s.on_looked({}) : answer;
+      move = p.on_frame(cut(answer.send));
+      move = move.next == Move::Next::Look ? p.on_looked({}) : move;
     }
     return move;
   };

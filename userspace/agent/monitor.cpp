@@ -29,6 +29,7 @@
 #include "core/state_text.h"
 #include "crossbeat_version.h"
 #include "pairing/boot_id.h"
+#include "pairing/licence.h"
 #include "pairing/secret.h"
 
 namespace cb::agent {
@@ -117,6 +118,7 @@ Result<std::unique_ptr<Monitor>> Monitor::open(const Options& options, config::N
   monitor->machine_ = std::move(machine);
   const config::Product& product = monitor->world_.node.product;
   monitor->world_.udi = product.udi_product + ":" + product.udi_version + ":" + product.udi_serial;
+  monitor->read_rule_book();
   CB_TRY_DO(pairing::crypto_ready());
   CB_TRY_DO(make_directory(options.root + "/run/crossbeat", 0755));
   CB_TRY_DO(make_directory(options.root + "/var/lib/crossbeat", 0700));
@@ -400,7 +402,21 @@ Result<> Monitor::open_faces() {
                     });
                   },
               .on_told = [this](uint64_t id, const std::string& told,
-                                pairing::Answer answer) { take_told(id, told, answer); }}));
+                                pairing::Answer answer) { take_told(id, told, answer); },
+              .on_keep = [this](uint64_t id, std::string text,
+                                pairing::Answer answer) { keep(id, text, answer); },
+              .on_recovered =
+                  [this](const config::Pair& pair) {
+                    add_event(pair.primary_hm.text(), "Configuration given back to the primary",
+                              "it had lost it");
+                  },
+              .on_delete_licence = [this] { delete_licence(); },
+              .look = [this](const pairing::Wanted& wanted,
+                             pairing::LookAnswer answer) { look_at_network(wanted, answer); },
+              .on_refused =
+                  [this](const config::Address& primary, const pairing::Failure& failure) {
+                    add_event(primary.text(), "Pairing refused", failure.what);
+                  }}));
   pairing_server_ = std::move(server);
   event_exchange_ =
       std::make_unique<EventExchange>(*world_.loop, *world_.events, [this] { return identity(); });
@@ -416,6 +432,7 @@ Result<> Monitor::open_faces() {
 
 Monitor::~Monitor() {
   control_.reset();
+  keep_call_.reset();
   unpair_call_.reset();
   pairing_client_.reset();
   pairing_server_.reset();
@@ -517,15 +534,6 @@ void Monitor::update_network() {
   }
 }
 
-pairing::LocalIdentity Monitor::identity() const {
-  pairing::LocalIdentity self =
-      pairing::identity_of(world_.node, machine_, CROSSBEAT_VERSION, world_.udi, pairs_);
-  if (world_.node.volume && world_.volume_id) {
-    self.volume = config::PairVolume{*world_.node.volume, *world_.volume_id};
-  }
-  return self;
-}
-
 // ---- turning
 
 int Monitor::run() {
@@ -540,6 +548,7 @@ int Monitor::run() {
   }
   update_network();
   watch_maintenance(Duration{});  // one that ended while no monitor ran
+  give_configuration(Duration::from_s(2));
   world_.notify.ready("running");
   while (!ended()) {
     take_turn();

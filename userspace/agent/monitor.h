@@ -59,6 +59,7 @@ class Monitor {
   pairing::LocalIdentity identity() const;
   void take_told(uint64_t pairing, const std::string& told, const pairing::Answer& answer);
   void pairs_changed();
+  void read_rule_book();
 
   void take_turn();
   void beat(Instant now);
@@ -99,6 +100,7 @@ class Monitor {
   void take_pair(const config::Pair& pair, pairing::Answer answer);
   // Adding and removing a pairing takes several turns. take_pair and forget_pair wait until no
   // other change is under way; the rest is called by them.
+  void look_at_network(const pairing::Wanted& wanted, pairing::LookAnswer answer);
   void forget_pair(uint64_t id, PairFiles::Finished done);
   void adopt_pair(const config::Pair& pair, PairFiles::Finished done);
   void drop_pair(uint64_t id, PairFiles::Finished done);
@@ -106,15 +108,28 @@ class Monitor {
   void use_renewed_pair(const config::Pair& pair);
   Result<> stop_using(const config::Pair& gone);
 
+  // keeping.cpp: what the secondary keeps for a primary that loses it, and the licence
+  void verb_licence(const ControlServer::Client& client);
+  void delete_licence();
+  std::string activation() const;
+  void load_kept();
+  void keep(uint64_t pairing, const std::string& text, pairing::Answer answer);
+  pairing::Restored restored(const config::Pair& pair) const;
+  void give_configuration(Duration after);
+
   // status.cpp
   Json status() const;
   Json status_of_node() const;
   Json resources() const;
+  Json platform_json(const config::Pair& pair) const;
   Json status_of(const Unit& unit, Instant now) const;
   Json status_of_link(const Unit& unit, unsigned link, Instant now) const;
 
   Options options_;
   config::MachineFacts machine_;
+  config::Platform platform_;
+  pairing::RuleBook rule_book_;
+  std::string licence_;
   std::vector<config::Pair> pairs_;
   World world_;
   std::unique_ptr<PairFiles> pair_files_;
@@ -126,6 +141,11 @@ class Monitor {
   std::optional<pairing::PairingServer> pairing_server_;
   std::optional<pairing::PairingClient> pairing_client_;
   std::optional<pairing::Call> unpair_call_;
+  std::optional<pairing::Call> keep_call_;
+  std::map<uint64_t, std::string> kept_;  // secondary: configurations of its primaries
+  std::string own_text_;                  // primary: its own, as it was read at start
+  bool given_ = false;                    // the secondary has it
+  Duration give_again_after_{};
   std::unique_ptr<ControlServer> control_;
   bool maps_kept_ = false;  // programs and maps of an earlier monitor of this boot
   bool attaching_direct_ = false;

@@ -3,12 +3,16 @@
 // Pairing and unpairing while the monitor runs. A primary that serves alone goes on serving: its
 // unit is replaced under an open guard, and the new one begins from a record that says so.
 #include "agent/exit_code.h"
+#include "agent/keeping.h"
 #include "agent/monitor.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "config/address.h"
 #include "core/state_text.h"
 #include "pairing/code.h"
+#include "pairing/licence.h"
 
 namespace cb::agent {
 namespace {
@@ -26,7 +30,75 @@ core::LedgerRecord inheritance(const core::State& state) {
   return record;
 }
 
+Json rules_json(const std::vector<pairing::RuleLine>& rules) {
+  Json list = Json::array();
+  for (const pairing::RuleLine& line : rules) {
+    list.push_back({{"rule", line.rule}, {"holds", line.holds}, {"text", line.text}});
+  }
+  return list;
+}
+
+constexpr Duration kLookFor = Duration::from_ms(400);
+
 }  // namespace
+
+// At start only: files.
+void Monitor::read_rule_book() {
+  platform_ = {world_.node.product.model,
+               config::read_capacity(options_.root, world_.node.network_interface)};
+  auto platforms = config::load_platforms(options_.root);
+  for (const config::Problem& problem : platforms.problems) {
+    if (!problem.warning && rule_book_.platforms_problem.empty()) {
+      rule_book_.platforms_problem = problem.text();
+      log_warning("%s; nothing pairs until it is corrected", problem.text().c_str());
+    }
+  }
+  rule_book_.platforms = std::move(platforms.value);
+  rule_book_.licence = world_.node.licence;
+  licence_ = read_licence(options_.root);
+  own_text_ = read_all(options_.root + "/etc/crossbeat/crossbeat.toml", pairing::kKeptMax)
+                  .value_or("");  // too long to be kept: then it is not
+  load_kept();
+}
+
+// One network in fact, and not by masks alone: the peer answers to ARP, and a virtual address is
+// with nobody, or with the peer.
+void Monitor::look_at_network(const pairing::Wanted& wanted, pairing::LookAnswer answer) {
+  std::vector<Ipv4> addresses;
+  if (wanted.peer.is_v4()) {
+    addresses.push_back(v4_of(wanted.peer));
+  }
+  for (const config::Prefix& address : wanted.virtual_addresses) {
+    if (address.address.is_v4()) {
+      addresses.push_back(v4_of(address.address));
+    }
+  }
+  world_.arp->look(addresses, kLookFor, [wanted, answer = std::move(answer)](const auto& seen) {
+    std::vector<Mac> peer;
+    for (const edge::ArpEdge::Seen& one : seen) {
+      if (one.address == v4_of(wanted.peer)) {
+        peer.push_back(one.by);
+      }
+    }
+    if (wanted.peer.is_v4() && peer.empty()) {
+      answer({pairing::Refusal::NotNeighbours, "nobody answers for " + wanted.peer.text()});
+      return;
+    }
+    if (peer.size() > 1) {
+      answer({pairing::Refusal::NotNeighbours,
+              wanted.peer.text() + " is on " + to_text(peer[0]) + " and on " + to_text(peer[1])});
+      return;
+    }
+    for (const edge::ArpEdge::Seen& one : seen) {
+      if (one.address != v4_of(wanted.peer) && one.by != peer.front()) {
+        answer({pairing::Refusal::VirtualAnswered,
+                to_text(one.by) + " answers for " + to_text(one.address)});
+        return;
+      }
+    }
+    answer({});
+  });
+}
 
 void Monitor::verb_pairing_code(const ControlServer::Client& client) {
   if (world_.node.role != core::Role::Secondary) {
@@ -72,6 +144,9 @@ void Monitor::verb_pair(const Json& request, const ControlServer::Client& client
   callbacks.save = [this](const config::Pair& pair, pairing::Answer answer) {
     take_pair(pair, std::move(answer));
   };
+  callbacks.look = [this](const pairing::Wanted& wanted, pairing::LookAnswer answer) {
+    look_at_network(wanted, std::move(answer));
+  };
   callbacks.progress = [client](pairing::PairStep step) {
     client.send(Json{{"progress", std::string(pairing::text_of(step))}});
   };
@@ -80,12 +155,14 @@ void Monitor::verb_pair(const Json& request, const ControlServer::Client& client
       Json reply =
           error_reply(outcome.failure.what, outcome.failure.next, outcome.failure.exit_code);
       reply["refusal"] = std::string(pairing::name_of(outcome.failure.refusal));
+      reply["rules"] = rules_json(outcome.rules);
       client.send(reply);
       return;
     }
     Json reply = ok_reply();
     reply["paired"] = true;
     reply["renewed"] = outcome.renewed;
+    reply["rules"] = rules_json(outcome.rules);
     reply["peer"] = {{"name", outcome.pair->peer_name},
                      {"version", outcome.pair->peer_version},
                      {"udi", outcome.pair->peer_udi},
@@ -143,6 +220,8 @@ void Monitor::take_pair(const config::Pair& pair, pairing::Answer answer) {
       return;
     }
     log_notice("paired with %s", pair.peer_name.c_str());
+    given_ = false;
+    give_configuration(Duration::from_s(2));
     add_event(pair.primary_hm.text(), "Configuration successfully created", "");
     answer(pairing::Refusal::None);
   };
@@ -253,6 +332,7 @@ void Monitor::drop_pair(uint64_t id, PairFiles::Finished done) {
 // The instance goes on alone on a primary, and ends on a secondary, whose address must go first.
 Result<> Monitor::stop_using(const config::Pair& gone) {
   std::erase_if(pairs_, [&](const config::Pair& p) { return p.id == gone.id; });
+  kept_.erase(gone.id);
   const auto unit = std::find_if(units_.begin(), units_.end(), [&](const auto& u) {
     return u->pair() && u->pair()->id == gone.id;
   });
@@ -323,6 +403,9 @@ void Monitor::verb_unpair(const Json& request, const ControlServer::Client& clie
     Json reply = ok_reply();
     reply["would"] = Json::array({"tell the peer", "remove the pairing here",
                                   secondary ? "end the instance" : "go on alone"});
+    if (flag_in(request, "delete_licence")) {
+      reply["would"].push_back("delete the secondary's licence");
+    }
     client.send(reply);
     return;
   }
@@ -333,6 +416,10 @@ void Monitor::verb_unpair(const Json& request, const ControlServer::Client& clie
   }
   const uint64_t id = unit->pair()->id;
   const bool force = flag_in(request, "force");
+  const bool delete_also = flag_in(request, "delete_licence");
+  if (delete_also && secondary) {
+    delete_licence();
+  }
   unpair_call_.emplace(pairing::Call::unpair(
       *world_.loop, identity(), *unit->pair(), world_.node.port,
       [this, client, id, force](const pairing::CallOutcome& outcome) {
@@ -355,7 +442,8 @@ void Monitor::verb_unpair(const Json& request, const ControlServer::Client& clie
               }
               client.send(reply);
             });
-      }));
+      },
+      delete_also && !secondary));
 }
 
 }  // namespace cb::agent

@@ -194,6 +194,16 @@ Json Monitor::status_of_node() const {
       {"version", node.product.version.empty() ? CROSSBEAT_VERSION : node.product.version},
       {"software", CROSSBEAT_VERSION},
       {"udi", world_.udi},
+      {"model", optional(platform_.model)},
+      {"capacity",
+       {{"processors", platform_.capacity.processors},
+        {"memory_mib", platform_.capacity.memory_mib},
+        {"disk_mib", platform_.capacity.disk_mib},
+        {"network_mbits", platform_.capacity.network_mbits}}},
+      {"platforms",
+       {{"source", rule_book_.platforms.source},
+        {"problem", optional(rule_book_.platforms_problem)}}},
+      {"activation", activation()},
       {"hm_address", node.hm_address.text()},
       {"network_interface", node.network_interface},
       {"direct_interface", optional(node.direct_interface)},
@@ -226,6 +236,19 @@ Json Monitor::status_of_node() const {
       {"gateway_answers", gateway_answers_},
       {"warnings", world_.address->warnings()},
       {"drops", drops}};
+}
+
+// By the rules as they are now. Without a row the nodes were compared when they were paired.
+Json Monitor::platform_json(const config::Pair& pair) const {
+  const config::Platforms& rules = rule_book_.platforms;
+  const config::Platform own{platform_.model, {}};
+  const config::Platform peer{pair.peer_model, {}};
+  const bool primary = pair.self_role == core::Role::Primary;
+  const auto judged = config::judge_pair(rules, primary ? own : peer, primary ? peer : own);
+  const bool matrix = judged.by == config::Judgement::By::Matrix;
+  return {{"by", matrix ? "matrix" : "comparison"},
+          {"allowed", judged.allowed},
+          {"text", matrix ? judged.text : "compared when they were paired"}};
 }
 
 Json Monitor::status_of_link(const Unit& unit, unsigned link, Instant now) const {
@@ -279,7 +302,11 @@ Json Monitor::status_of(const Unit& unit, Instant now) const {
     out["peer"] = {{"hm_address", (primary ? pair->secondary_hm : pair->primary_hm).text()},
                    {"name", pair->peer_name},
                    {"version", pair->peer_version},
-                   {"udi", pair->peer_udi}};
+                   {"udi", pair->peer_udi},
+                   {"model", pair->peer_model.empty() ? Json(nullptr) : Json(pair->peer_model)},
+                   {"activation",
+                    pair->peer_activation.empty() ? Json(nullptr) : Json(pair->peer_activation)}};
+    out["platform"] = platform_json(*pair);
   }
   out["slot"] = slot;
   out["self_role"] = state.settings.role == core::Role::Primary ? "Primary" : "Secondary";

@@ -121,6 +121,8 @@ void Monitor::on_request(const Json& request, const ControlServer::Client& clien
     verb_pairing_code(client);
   } else if (verb == "pair") {
     verb_pair(request, client);
+  } else if (verb == "licence") {
+    verb_licence(client);
   } else if (verb == "unpair") {
     verb_unpair(request, client);
   } else if (verb == "restart" || verb == "stop") {

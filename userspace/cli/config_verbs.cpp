@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "cli/verbs.h"
 #include "config/config.h"
+#include "config/platform.h"
 #include "config/value.h"
 
 namespace cb::cli {
@@ -28,6 +29,11 @@ Result<Checked> check(const Context& context, const std::string& file) {
   }
   checked.node = config::load_node(context.options().root, machine);
   auto& problems = checked.node.problems;
+  for (config::Problem problem : config::load_platforms(context.options().root).problems) {
+    problem.what += "; nothing pairs until it is corrected";
+    problem.warning = true;  // the monitor starts with it
+    problems.push_back(std::move(problem));
+  }
   const std::string folder = context.options().root + "/var/lib/crossbeat/pairs";
   if (access(folder.c_str(), R_OK) != 0 && errno == EACCES) {
     problems.push_back({folder, 0, true,

@@ -1,79 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Pairing. The one-time code is a secret: it is asked for, or read from a file, and passes through
-// nobody's process list. It is never printed again.
-#include <termios.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <istream>
+// Pairing and its rules, as an operator sees them.
 #include <ostream>
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/text.h"
+#include "cli/code_source.h"
 #include "cli/verbs.h"
 #include "cli/view.h"
 
 namespace cb::cli {
 namespace {
-
-constexpr std::size_t kCodeBytesMax = 256;
-
-// Typed characters are not shown while this lives.
-class Hidden {
- public:
-  explicit Hidden(bool is_terminal)
-      : active_(is_terminal && tcgetattr(STDIN_FILENO, &before_) == 0) {
-    if (active_) {
-      termios quiet = before_;
-      quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-      tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-    }
-  }
-  ~Hidden() {
-    if (active_) {
-      tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
-    }
-  }
-  Hidden(const Hidden&) = delete;
-  Hidden& operator=(const Hidden&) = delete;
-
- private:
-  termios before_{};
-  bool active_;
-};
-
-std::string read_line(const Context& context) {
-  std::string line;
-  std::getline(context.terminal().in, line);
-  return std::string(trim(std::string_view(line).substr(0, kCodeBytesMax)));
-}
-
-Result<std::string> code_from(const Context& context, const CodeSource& source) {
-  const Terminal& terminal = context.terminal();
-  if (!source.file.empty() && source.file != "-") {
-    CB_TRY(text, read_all(source.file, kCodeBytesMax));
-    return std::string(trim(text));
-  }
-  if (!source.argument.empty() && source.argument != "-") {
-    terminal.err << "crossbeat: warning: a code among the arguments can be read by every user of "
-                    "this machine; leave --code out to be asked for it\n";
-    return source.argument;
-  }
-  if (!terminal.in_is_terminal) {
-    if (source.argument != "-" && source.file != "-") {
-      return fail(0, "there is nobody to ask for the pairing code");
-    }
-    return read_line(context);
-  }
-  terminal.err << "Pairing code (shown on the secondary by: crossbeat pairing-code): "
-               << std::flush;
-  const Hidden hidden(true);
-  std::string line = read_line(context);
-  terminal.err << "\n";
-  return line;
-}
 
 // Lines with "progress" may come before the answer.
 Result<Json> answer(const Context& context, Client& client, const Json& request, Instant deadline) {
@@ -88,6 +24,37 @@ Result<Json> answer(const Context& context, Client& client, const Json& request,
       context.terminal().out << clock_text() << "  " << progress << std::endl;
     }
   }
+}
+
+// Which rules were looked at, and what they said.
+void print_rules(const Context& context, const Json& reply) {
+  if (context.options().json) {
+    return;
+  }
+  const Terminal& terminal = context.terminal();
+  const Json& rules = at(reply, "rules");
+  if (!rules.is_array()) {
+    return;
+  }
+  for (const Json& line : rules) {
+    const bool holds = flag_at(line, "holds");
+    terminal.out << "  " << terminal.painted(holds ? Tone::Good : Tone::Alarm, holds ? "ok" : "NO")
+                 << "  " << harmless(text_at(line, "rule")) << ": "
+                 << harmless(text_at(line, "text")) << "\n";
+  }
+}
+
+// The maker demands a licence of this node, and somebody is there to be asked for it.
+bool got_licence(const Context& context, const Json& reply) {
+  const Terminal& terminal = context.terminal();
+  if (text_at(reply, "refusal") != "primary-licence" || !terminal.in_is_terminal ||
+      context.options().json || context.options().dry_run) {
+    return false;
+  }
+  terminal.err << text_at(reply, "error")
+               << "\nLicence file of this node (empty: give up): " << std::flush;
+  const std::string file = read_line(context);
+  return !file.empty() && add_licence(context, file) == kDone;
 }
 
 }  // namespace
@@ -140,31 +107,38 @@ int pair(const Context& context, const std::string& peer, const CodeSource& sour
   if (!client) {
     return context.report(client.error());
   }
-  const auto code = code_from(context, source);
-  if (!code) {
-    return context.complain(kUsage, to_text(code.error()),
-                            "write it to standard input: crossbeat pair " + peer +
-                                " --code -, or into a file: --code-file FILE");
-  }
-  if (code->empty()) {
-    return context.complain(kUsage, "the pairing code is empty",
-                            "run crossbeat pairing-code on the secondary");
+  Result<std::string> code = std::string();
+  if (!context.options().dry_run || !source.argument.empty() || !source.file.empty()) {
+    code = code_from(context, source);
+    if (!code) {
+      return context.complain(kUsage, to_text(code.error()),
+                              "write it to standard input: crossbeat pair " + peer +
+                                  " --code -, or into a file: --code-file FILE");
+    }
+    if (code->empty()) {
+      return context.complain(kUsage, "the pairing code is empty",
+                              "run crossbeat pairing-code on the secondary");
+    }
   }
   Json request = context.request("pair");
   request["peer"] = peer;
   request["code"] = *code;
-  const auto reply =
-      answer(context, *client, request, context.answer_deadline(Duration::from_s(60)));
+  auto reply = answer(context, *client, request, context.answer_deadline(Duration::from_s(60)));
+  if (reply && !is_ok(*reply) && got_licence(context, *reply)) {
+    reply = answer(context, *client, request, context.answer_deadline(Duration::from_s(60)));
+  }
   if (!reply) {
     return context.report(reply.error());
   }
   if (!is_ok(*reply)) {
+    print_rules(context, *reply);
     return context.refused(*reply);
   }
   if (context.options().json) {
     context.print(*reply);
     return kDone;
   }
+  print_rules(context, *reply);
   const Json& other = at(*reply, "peer");
   context.terminal().out << (context.options().dry_run ? "Pairing would succeed with "
                                                        : "Paired with ")
@@ -176,13 +150,17 @@ int pair(const Context& context, const std::string& peer, const CodeSource& sour
   return kDone;
 }
 
-int unpair(const Context& context) {
+int unpair(const Context& context, bool delete_licence) {
   auto client = context.connect();
   if (!client) {
     return context.report(client.error());
   }
-  const auto reply = answer(context, *client, context.request("unpair"),
-                            context.answer_deadline(Duration::from_s(60)));
+  Json request = context.request("unpair");
+  if (delete_licence) {
+    request["delete_licence"] = true;
+  }
+  const auto reply =
+      answer(context, *client, request, context.answer_deadline(Duration::from_s(60)));
   if (!reply) {
     return context.report(reply.error());
   }

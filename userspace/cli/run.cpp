@@ -10,6 +10,7 @@
 #include <functional>
 #include <ostream>
 
+#include "cli/resolve.h"
 #include "cli/verbs.h"
 #include "config/duration.h"
 #include "crossbeat_version.h"
@@ -52,6 +53,8 @@ class CommandLine {
     add_moving();
     add_pairing();
     add_volume();
+    add_recovery();
+    add_licence_verbs();
     add_process();
     add_config();
   }
@@ -322,7 +325,9 @@ class CommandLine {
         verb("unpair", "Dissolve a pairing, on both nodes",
              "With --force also when the peer is gone. Examples:\n  crossbeat unpair --dry-run\n"
              "  crossbeat unpair --force",
-             [](const Context& context) { return unpair(context); });
+             [this](const Context& context) { return unpair(context, delete_licence_); });
+    unpair_verb->add_flag("--delete-licence", delete_licence_,
+                          "Also delete the activation licence of the secondary");
     takes_dry_run(unpair_verb);
     takes_force(unpair_verb, "Also when the peer cannot be told, or the service ends by it");
 
@@ -381,7 +386,67 @@ class CommandLine {
     takes_force(resync_verb, "With --full, also when this copy is whole");
   }
 
+  void add_licence_verbs() {
+    CLI::App* licence_verb = app_.add_subcommand("licence", "The activation licence of this node");
+    licence_verb->require_subcommand(1)->fallthrough();
+    const auto act = [this](const std::string& action) {
+      return [this, action](const Context& context) {
+        licence_.action = action;
+        return licence(context, licence_);
+      };
+    };
+    verb(*licence_verb, "show", "Is this node activated, and by what",
+         "Example:\n  crossbeat licence show", act("show"));
+    CLI::App* add_verb =
+        verb(*licence_verb, "add", "Add the licence that the maker gave for this node",
+             "Example:\n  crossbeat licence add /root/mse1.licence", act("add"));
+    add_verb->add_option("FILE", licence_.file, "The licence")->required();
+    takes_dry_run(add_verb);
+    takes_dry_run(verb(*licence_verb, "delete", "Delete the licence of this node",
+                       "Example:\n  crossbeat licence delete", act("delete")));
+    CLI::App* key_verb = verb(*licence_verb, "make-key", "For makers: a new pair of keys",
+                              "Example:\n  crossbeat licence make-key maker.key", act("make-key"));
+    key_verb->add_option("FILE", licence_.file, "Where the secret key goes")->required();
+    CLI::App* sign_verb = verb(*licence_verb, "sign", "For makers: print a licence, signed",
+                               "Example:\n  crossbeat licence sign --key maker.key --id L-1 --udi "
+                               "AIR-MSE-VA-K9:V01:mse1 --expires 2027-12-31 > mse1.licence",
+                               act("sign"));
+    sign_verb->add_option("--key", licence_.key_file, "The maker's secret key")
+        ->required()
+        ->type_name("FILE");
+    sign_verb->add_option("--id", licence_.id, "The licence's name")->required()->type_name("NAME");
+    sign_verb->add_option("--udi", licence_.udi, "Only this machine")->type_name("UDI");
+    sign_verb->add_option("--model", licence_.model, "Only this model")->type_name("MODEL");
+    sign_verb->add_option("--expires", licence_.expires, "The last day")->type_name("DAY");
+  }
+
+  void add_recovery() {
+    CLI::App* recover_verb =
+        verb("recover", "On a primary that lost its configuration: get it back from the secondary",
+             "The monitor must not run here. On the secondary: crossbeat pairing-code. Then here:\n"
+             "  crossbeat recover --from 10.10.10.13\n  systemctl start crossbeat",
+             [this](const Context& context) { return recover(context, peer_, code_); });
+    recover_verb->add_option("--from", peer_, "Health-monitor address of the secondary")
+        ->required()
+        ->type_name("ADDRESS");
+    recover_verb->add_option("--code", code_.argument, "The code; - reads it from standard input")
+        ->type_name("CODE");
+    recover_verb->add_option("--code-file", code_.file, "A file with the code")
+        ->type_name("FILE")
+        ->excludes("--code");
+    takes_dry_run(recover_verb);
+    takes_force(recover_verb, "Also replace a pairing that is still here");
+  }
+
   void add_process() {
+    CLI::App* resolve_verb =
+        verb("resolve-conflict", "On the secondary: end a conflict, in the primary's favour",
+             "When both nodes serve and neither has yielded by itself. Takes the address and the "
+             "services down\nhere, in order, and starts the monitor again. Examples:\n"
+             "  crossbeat resolve-conflict --dry-run\n  crossbeat resolve-conflict",
+             [](const Context& context) { return resolve_conflict(context); });
+    takes_dry_run(resolve_verb);
+    takes_force(resolve_verb, "Also when this node does not hear a primary that serves");
     CLI::App* restart_verb = verb("restart", "Restart the monitor; the address stays where it is",
                                   "Example:\n  crossbeat restart",
                                   [](const Context& context) { return restart(context); });
@@ -443,6 +508,8 @@ class CommandLine {
   Resync resync_;
   VipByHand vip_;
   bool all_ = false;
+  bool delete_licence_ = false;
+  LicenceOptions licence_;
 };
 
 }  // namespace

@@ -37,8 +37,24 @@ struct CodeSource {
 };
 int pairing_code(const Context& context);
 int pair(const Context& context, const std::string& peer, const CodeSource& code);
-int unpair(const Context& context);
+int unpair(const Context& context, bool delete_licence);
 int witness_key(const Context& context);
+
+// licence_verbs.cpp
+struct LicenceOptions {
+  std::string action;  // "show", "add", "delete", "make-key", "sign"
+  std::string file;
+  std::string key_file;  // sign: the maker's secret key
+  std::string id;
+  std::string udi;
+  std::string model;
+  std::string expires;
+};
+int licence(const Context& context, const LicenceOptions& wanted);
+int add_licence(const Context& context, const std::string& file);
+
+// recover_verbs.cpp
+int recover(const Context& context, const std::string& from, const CodeSource& code);
 
 // event_verbs.cpp
 struct EventsOptions {

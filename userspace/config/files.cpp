@@ -239,6 +239,7 @@ Result<> remove_pair(const std::string& root, const Pair& pair) {
   CB_TRY_DO(remove_file(pair_path(root, pair, ".toml")));
   CB_TRY_DO(sync_directory(under(root, kPairsDir)));
   CB_TRY_DO(remove_file(pair_path(root, pair, ".key")));
+  CB_TRY_DO(remove_file(pair_path(root, pair, ".node")));  // what was kept for the primary
   return sync_directory(under(root, kPairsDir));
 }
 

@@ -93,6 +93,7 @@ struct Hook {  // [[hook]]: run at changes of state, one after the other
 struct Product {     // [product]: the maker's names, never constants of ours
   std::string name;  // "Cisco Mobility Service Engine"-like
   std::string version;
+  std::string model;        // of the machine, for the platform matrix; empty: none
   std::string udi_product;  // AIR-MSE-VA-K9; default CROSSBEAT
   std::string udi_version;  // default V01
   std::string udi_serial;   // default: <hostname>_<machine id as uuid>
@@ -106,6 +107,12 @@ struct Product {     // [product]: the maker's names, never constants of ours
   int backup_days = 2;
   std::vector<std::string> info_command;  // its output is the end of getserverinfo; empty: none
   bool operator==(const Product&) const = default;
+};
+
+struct Licence {           // [licence]: the maker's activation; nothing is asked for without it
+  std::string public_key;  // of the maker, Ed25519: 64 hexadecimal digits; empty: none
+  bool required = false;   // pairing asks both nodes for a licence
+  bool operator==(const Licence&) const = default;
 };
 
 // /etc/crossbeat/crossbeat.toml
@@ -158,6 +165,7 @@ struct Node {
   std::vector<Service> services;
   std::vector<Hook> hooks;
   Product product;
+  Licence licence;
 
   Duration planned_restart_grant{};  // [monitor] default 5 s
   std::string log_level = "info";
@@ -184,6 +192,8 @@ struct Pair {
   std::string peer_name;
   std::string peer_version;
   std::string peer_udi;
+  std::string peer_model;           // empty: none, or not told
+  std::string peer_activation;      // "activated", "not required", or why not; empty: not told
   bool automatic_failover = false;  // both nodes' setting for this pairing
   bool automatic_failback = false;
   Duration failover_wait{};

@@ -164,11 +164,13 @@ std::string node_to_toml(const Node& node) {
             line("within", time(hook.within));
   }
   return text + "\n[product]\n" + line("name", quoted(node.product.name)) +
-         line("version", quoted(node.product.version)) +
+         line("version", quoted(node.product.version)) + line("model", quoted(node.product.model)) +
          line("udi_product", quoted(node.product.udi_product)) +
          line("udi_version", quoted(node.product.udi_version)) +
          line("udi_serial", quoted(node.product.udi_serial)) + shown_text(node.product) +
-         "\n[monitor]\n" + line("planned_restart_grant", time(node.planned_restart_grant)) +
+         "\n[licence]\n" + line("public_key", quoted(node.licence.public_key)) +
+         line("required", node.licence.required ? "true" : "false") + "\n[monitor]\n" +
+         line("planned_restart_grant", time(node.planned_restart_grant)) +
          line("log_level", quoted(node.log_level)) + "\n[instance]\n" +
          line("number", std::to_string(node.instance_number)) +
          line("prefix", quoted(node.instance_prefix)) + volume_table(node);

@@ -114,6 +114,8 @@ std::string pair_to_toml(const Pair& pair) {
          addresses + "]\n" + "peer_name = " + quoted(ascii(pair.peer_name)) + "\n" +
          "peer_version = " + quoted(ascii(pair.peer_version)) + "\n" +
          "peer_udi = " + quoted(ascii(pair.peer_udi)) + "\n" +
+         "peer_model = " + quoted(ascii(pair.peer_model)) + "\n" +
+         "peer_activation = " + quoted(ascii(pair.peer_activation)) + "\n" +
          "failover = " + type(pair.automatic_failover) + "\n" +
          "failback = " + type(pair.automatic_failback) + "\n" +
          "failover_wait = " + quoted(duration_text(pair.failover_wait)) + "\n" +
@@ -154,6 +156,8 @@ Parsed<Pair> parse_pair(std::string_view toml, std::string_view file_name) {
   pair.peer_name = top.text("peer_name").value_or("");
   pair.peer_version = top.text("peer_version").value_or("");
   pair.peer_udi = top.text("peer_udi").value_or("");
+  pair.peer_model = top.text("peer_model").value_or("");
+  pair.peer_activation = top.text("peer_activation").value_or("");
   pair.automatic_failover = top.choice("failover", kTypes).value_or(0) == 1;
   pair.automatic_failback = top.choice("failback", kTypes).value_or(0) == 1;
   pair.failover_wait = top.duration("failover_wait", 0_s, 3600_s).value_or(kFailoverWait);

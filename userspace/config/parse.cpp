@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
 #include "config/address.h"
 #include "config/config.h"
 #include "config/defaults.h"
 #include "config/parse_service.h"
+#include "config/platform.h"
 #include "config/reader.h"
 #include "config/validate.h"
 #include "config/volume.h"
@@ -209,6 +211,12 @@ void read_announce(Reader table, Node& node) {
 void read_product(Reader table, Node& node) {
   put(node.product.name, table.text("name"));
   put(node.product.version, table.text("version"));
+  if (const auto model = table.text("model")) {
+    node.product.model = *model;
+    if (!model->empty() && !is_model(*model)) {
+      table.wrong("model", "a model is up to 32 letters, digits, dashes, dots and underscores");
+    }
+  }
   put(node.product.udi_product, table.text("udi_product"));
   put(node.product.udi_version, table.text("udi_version"));
   put(node.product.udi_serial, table.text("udi_serial"));
@@ -224,6 +232,20 @@ void read_product(Reader table, Node& node) {
     if (command->empty() || !command->front().starts_with('/')) {
       table.wrong("info_command", "write a command with its full path; no shell is used");
     }
+  }
+  table.finish();
+}
+
+void read_licence(Reader table, Node& node) {
+  Licence& licence = node.licence;
+  put(licence.public_key, table.text("public_key"));
+  put(licence.required, table.flag("required"));
+  const auto key = parse_hex(licence.public_key);
+  if (!licence.public_key.empty() && (!key || key->size() != 32)) {
+    table.wrong("public_key",
+                "the maker's key is 64 hexadecimal digits, as crossbeat licence make-key shows it");
+  } else if (licence.required && licence.public_key.empty()) {
+    table.wrong("required", "a licence that is required needs the maker's public_key beside it");
   }
   table.finish();
 }
@@ -297,6 +319,7 @@ Parsed<Node> parse_node(std::string_view toml, std::string_view file_name,
   read_services(top, node, notes);
   read_hooks(top, node, notes);
   read_product(top.table("product"), node);
+  read_licence(top.table("licence"), node);
   read_monitor(top.table("monitor"), node);
   read_volume(top.table("volume"), node, notes);
   read_instance(top.table("instance"), node);

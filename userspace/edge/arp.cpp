@@ -34,6 +34,8 @@ constexpr std::array<Duration, 3> kRounds = {Duration::from_us(500), Duration::f
                                              Duration::from_us(6000)};
 constexpr Duration kRepeat = Duration::from_ms(10);
 constexpr Duration kQuiet = Duration::from_s(1);  // between two calls about one conflict
+constexpr int kSearchRounds = 4;                  // of looking for who has an address
+constexpr std::size_t kSeenMax = 64;              // answers that one search takes in
 constexpr std::size_t kFrameMax = 256;            // ARP is 42 bytes; what is longer is cut
 
 }  // namespace
@@ -49,6 +51,14 @@ struct ArpEdge::Parts {
     loop::TimerId again;
     loop::TimerId undefended;
     loop::TimerId deadline;
+  };
+  struct Search {
+    std::vector<Ipv4> addresses;
+    Duration every{};
+    int rounds = kSearchRounds;
+    std::vector<Seen> seen;
+    std::function<void(const std::vector<Seen>&)> done;
+    loop::TimerId again;
   };
   struct Conflict {
     std::function<void(Mac)> on_conflict;
@@ -78,6 +88,7 @@ struct ArpEdge::Parts {
   void on_gateway(QuestionId id, const Mac& mac);
   void answer(QuestionId id, core::Verdict verdict, const Mac& by, const std::string& text);
   void health_tick();
+  void search_round(QuestionId id);
 
   loop::Loop& loop;
   Options options;
@@ -87,6 +98,7 @@ struct ArpEdge::Parts {
   ArpStats stats;
   QuestionId last_question = 0;
   std::map<QuestionId, Question> questions;
+  std::map<QuestionId, Search> searches;
   std::map<Ipv4, Conflict> conflicts;
   std::unique_ptr<Health> health;
   loop::Leash leash;
@@ -100,6 +112,9 @@ ArpEdge::Parts::~Parts() {
     loop.cancel(question.again);
     loop.cancel(question.undefended);
     loop.cancel(question.deadline);
+  }
+  for (auto& [id, search] : searches) {
+    loop.cancel(search.again);
   }
   if (health != nullptr) {
     loop.cancel(health->timer);
@@ -250,6 +265,15 @@ void ArpEdge::Parts::on_arp(const Arp& arp) {
       return;
     }
   }
+  for (auto& [id, search] : searches) {
+    const Seen seen{arp.sender, arp.sender_mac};
+    const bool wanted = std::find(search.addresses.begin(), search.addresses.end(), arp.sender) !=
+                        search.addresses.end();
+    if (wanted && search.seen.size() < kSeenMax &&
+        std::find(search.seen.begin(), search.seen.end(), seen) == search.seen.end()) {
+      search.seen.push_back(seen);
+    }
+  }
   if (const auto found = conflicts.find(arp.sender); found != conflicts.end()) {
     const Instant now = boottime_now();
     if (now >= found->second.quiet_until) {
@@ -354,6 +378,36 @@ void ArpEdge::cancel(QuestionId id) {
     parts_->loop.cancel(found.mapped().undefended);
     parts_->loop.cancel(found.mapped().deadline);
   }
+  if (const auto search = parts_->searches.extract(id); !search.empty()) {
+    parts_->loop.cancel(search.mapped().again);
+  }
+}
+
+// ---- searches
+
+ArpEdge::QuestionId ArpEdge::look(std::vector<Ipv4> addresses, Duration span,
+                                  std::function<void(const std::vector<Seen>&)> done) {
+  Parts& parts = *parts_;
+  const QuestionId id = ++parts.last_question;
+  Parts::Search& mine = parts.searches[id];
+  mine.addresses = std::move(addresses);
+  mine.every = Duration{span.as_ns() / kSearchRounds};
+  mine.done = std::move(done);
+  parts.search_round(id);
+  return id;
+}
+
+void ArpEdge::Parts::search_round(QuestionId id) {
+  Search& search = searches.at(id);
+  if (search.rounds-- == 0) {
+    const auto over = searches.extract(id);
+    over.mapped().done(over.mapped().seen);
+    return;
+  }
+  for (const Ipv4& address : search.addresses) {
+    send(arp_probe(mac, address));  // ignored: counted; then nobody answers
+  }
+  search.again = loop.after(search.every, [this, id] { search_round(id); });
 }
 
 // ---- watching

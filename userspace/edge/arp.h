@@ -64,6 +64,17 @@ class ArpEdge {
   QuestionId ask(ArpQuestion question, std::function<void(const ArpAnswer&)> done);
   void cancel(QuestionId id);
 
+  // Who has these addresses? Probes for all of them several times and tells, after `span`, every
+  // machine that answered or announced itself meanwhile. Nobody's tables are changed by it.
+  // Answered once, in a later turn, unless cancelled.
+  struct Seen {
+    Ipv4 address;
+    Mac by;
+    bool operator==(const Seen&) const = default;
+  };
+  QuestionId look(std::vector<Ipv4> addresses, Duration span,
+                  std::function<void(const std::vector<Seen>&)> done);
+
   // From now on, calls on_conflict whenever another machine answers for this address or announces
   // it, at most once in `quiet` (default 1 s) for each address.
   void watch_conflicts(Ipv4 address, std::function<void(Mac)> on_conflict);

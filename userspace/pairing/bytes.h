@@ -24,7 +24,7 @@ class Writer {
   void bytes(std::span<const std::uint8_t> bytes) {
     out_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   }
-  std::string take() { return std::move(out_); }
+  std::string take() { return std::exchange(out_, {}); }
   std::size_t size() const { return out_.size(); }
 
  private:

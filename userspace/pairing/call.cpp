@@ -43,7 +43,7 @@ Move CallerSession::begin() {
 Move CallerSession::fail_with(Refusal refusal, std::string_view detail) {
   state_ = State::Ended;
   outcome_.failure = failure_of(refusal, peer_.text(), detail);
-  if (request_.verb == Verb::Unpair) {
+  if (request_.verb == Verb::Unpair || request_.verb == Verb::UnpairAndDelete) {
     if (refusal == Refusal::UnknownPairing) {
       outcome_.peer_done = true;
       outcome_.note = peer_.text() + " did not know this pairing";
@@ -72,6 +72,11 @@ Move CallerSession::on_frame(const Frame& frame) {
     }
     context_.listener = *nonce;
     state_ = State::Reply;
+    if (request_.verb == Verb::Keep) {
+      const auto sealed = encode_keep(request_.told, context_, keys_.request);
+      return sealed ? Move{frame_bytes(Kind::Keep, *sealed), Move::Next::Read}
+                    : fail_with(Refusal::BadIdentity, "the configuration is too long to be kept");
+    }
     return {frame_bytes(Kind::Request, encode_request(request_, context_, keys_.request)),
             Move::Next::Read};
   }
@@ -129,7 +134,32 @@ Move ListenerSession::on_frame(const Frame& frame) {
   if (state_ == State::Request && frame.kind == Kind::Request) {
     return on_request(frame.body);
   }
+  if (state_ == State::Request && frame.kind == Kind::Keep) {
+    return on_keep(frame.body);
+  }
   return state_ == State::Ended ? Move{{}, Move::Next::End} : refuse(Refusal::Malformed);
+}
+
+// Only a primary's configuration is kept: it is the one that is given back.
+Move ListenerSession::on_keep(std::string_view body) {
+  auto text = decode_keep(body, context_, keys_->request);
+  if (!text) {
+    return refuse(Refusal::BadMac);
+  }
+  verb_ = Verb::Keep;
+  if (self_.role != core::Role::Secondary) {
+    return reply({verb_, Refusal::NotNow, {}});
+  }
+  kept_ = *std::move(text);
+  state_ = State::Keeping;
+  return {{}, Move::Next::Save};
+}
+
+Move ListenerSession::on_kept(Refusal refusal) {
+  if (state_ != State::Keeping) {
+    return {{}, Move::Next::End};
+  }
+  return reply({Verb::Keep, refusal, {}});
 }
 
 Move ListenerSession::on_ask(std::string_view body) {
@@ -156,11 +186,16 @@ Move ListenerSession::on_request(std::string_view body) {
     return refuse(Refusal::BadMac);
   }
   switch (request->verb) {
-    case Verb::Unpair: state_ = State::Removing; return {{}, Move::Next::Remove};
+    case Verb::Unpair:
+    case Verb::UnpairAndDelete:
+      verb_ = request->verb;
+      state_ = State::Removing;
+      return {{}, Move::Next::Remove};
     case Verb::Tell:
       state_ = State::Telling;
       told_ = std::move(request->told);
       return {{}, Move::Next::Told};
+    case Verb::Keep:  // comes as a message of its own kind
     case Verb::PeerInfo: break;
   }
   const auto hello = encode_hello(make_hello(self_, source_));
@@ -172,7 +207,7 @@ Move ListenerSession::on_removed(Refusal refusal) {
   if (state_ != State::Removing) {
     return {{}, Move::Next::End};
   }
-  return reply({Verb::Unpair, refusal, {}});
+  return reply({verb_, refusal, {}});
 }
 
 Move ListenerSession::on_told(Refusal refusal) {

@@ -16,7 +16,7 @@ namespace cb::pairing {
 
 class CallerSession {
  public:
-  // told: what a Tell hands over.
+  // told: what a Tell hands over, or the text of a Keep.
   CallerSession(const config::Pair& pair, Verb verb, std::string told = {});
 
   Move begin();
@@ -44,26 +44,33 @@ class ListenerSession {
   ListenerSession(const LocalIdentity& self, const config::Address& source);
 
   Move on_frame(const Frame& frame);  // Next::Remove: have pairing() removed, then on_removed()
+  // Next::Save: have kept() saved for pairing(), then on_kept().
+  Move on_kept(Refusal refusal);
+  const std::string& kept() const { return kept_; }
   Move on_removed(Refusal refusal);
   // After Next::Told: the owner has taken told(), or why not.
   Move on_told(Refusal refusal);
   const std::string& told() const { return told_; }
   Move on_lost(Refusal how);
   std::uint64_t pairing() const { return context_.pairing; }
+  bool deletes_licence() const { return verb_ == Verb::UnpairAndDelete; }
   Refusal refusal() const { return refusal_; }
 
  private:
   Move on_ask(std::string_view body);
   Move on_request(std::string_view body);
+  Move on_keep(std::string_view body);
   Move refuse(Refusal refusal);
   Move reply(const Reply& reply);
 
-  enum class State : std::uint8_t { Ask, Request, Removing, Telling, Ended };
+  enum class State : std::uint8_t { Ask, Request, Removing, Telling, Keeping, Ended };
   const LocalIdentity& self_;
   config::Address source_;
   State state_ = State::Ask;
   std::optional<CallKeys> keys_;
   CallContext context_;
+  Verb verb_ = Verb::PeerInfo;
+  std::string kept_;
   Refusal refusal_ = Refusal::None;
   std::string told_;
 };

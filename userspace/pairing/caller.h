@@ -58,7 +58,10 @@ class Call {
   // answers at every last moment; 5 s when it is gone. The agent then removes its own half with
   // config::remove_pair when outcome.may_remove(), also when the peer is gone.
   static Call unpair(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
-                     std::uint16_t port, DoneCallback done);
+                     std::uint16_t port, DoneCallback done, bool delete_licence = false);
+  // Gives the peer the text of this node's configuration to keep, sealed.
+  static Call keep(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
+                   std::uint16_t port, std::string text, DoneCallback done);
   static Call peer_info(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
                         std::uint16_t port, DoneCallback done);
   // told: at most kTellMax bytes (message.h), for the on_told of the peer's server.

@@ -28,8 +28,17 @@ enum Tag : std::uint8_t {
   kTagNonce = 13,
 };
 constexpr std::uint8_t kOptionalTag = 128;
-constexpr std::uint8_t kTagProduct = 128;  // the version of the product
-constexpr std::uint8_t kTagVolume = 129;   // id, size, log, mode, port; mount, file system, options
+enum OptionalTag : std::uint8_t {
+  kTagProduct = 128,    // the version of the product
+  kTagVolume = 129,     // id, size, log, mode, port; mount, file system, options
+  kTagModel = 130,      // of the machine
+  kTagCapacity = 131,   // processors, MiB of memory and of disk, Mbit/s of network
+  kTagHeartbeat = 132,  // lowest, highest version of the heartbeat
+  kTagOthers = 133,     // models of the secondary's other primaries: "3310,-"
+  kTagLicence = 134,    // the licence file
+  kTagVerdict = 135,    // the secondary's own refusal
+  kTagRecover = 136,    // the primary wants its pairing back
+};
 
 constexpr std::uint8_t kFlagDirect = 1;
 constexpr std::uint8_t kFlagFailover = 2;
@@ -56,6 +65,27 @@ bool is_prefix(const config::Prefix& prefix) {
          is_host(prefix.address);
 }
 
+// The lines of a licence file; what they say is licence.h's business.
+bool is_licence(std::string_view text) {
+  return text.size() <= kLicenceMax && std::all_of(text.begin(), text.end(), [](char c) {
+           return c == '\n' || (c >= ' ' && c <= '~');
+         });
+}
+
+bool are_options_sound(const Hello& hello) {
+  const auto is_model_or_none = [](const std::string& model) {
+    return model.empty() || config::is_model(model);
+  };
+  const Hello::Others none;
+  const Hello::Others& others = hello.others ? *hello.others : none;
+  return is_model_or_none(hello.platform.model) && is_licence(hello.licence) &&
+         hello.heartbeat.lowest >= 1 && hello.heartbeat.lowest <= hello.heartbeat.highest &&
+         others.size() <= CB_PAIRINGS_MAX &&
+         std::all_of(others.begin(), others.end(), is_model_or_none) &&
+         (hello.verdict == Refusal::None ||
+          is_wire_refusal(static_cast<std::uint8_t>(hello.verdict)));
+}
+
 bool is_sound(const Hello& hello) {
   const auto prefixes = [](const std::vector<config::Prefix>& list, std::size_t limit) {
     return list.size() <= limit && std::all_of(list.begin(), list.end(), is_prefix);
@@ -68,7 +98,7 @@ bool is_sound(const Hello& hello) {
          prefixes(hello.virtual_addresses, kVirtualMax) && hello.failover_wait >= Duration{} &&
          hello.failover_wait.as_ms() <= kFailoverWaitMaxMs &&
          hello.failover_wait == Duration::from_ms(hello.failover_wait.as_ms()) &&
-         (!hello.held || hello.held->id != 0) &&
+         (!hello.held || hello.held->id != 0) && are_options_sound(hello) &&
          (!hello.volume || config::volume_fault(hello.volume->volume).empty());
 }
 
@@ -97,6 +127,56 @@ class HelloWriter {
  private:
   Writer out_;
 };
+
+// A machine without a model is written as "-".
+std::string text_of(const Hello::Others& models) {
+  std::string text;
+  for (const std::string& model : models) {
+    text += (text.empty() ? "" : ",") + (model.empty() ? "-" : model);
+  }
+  return text;
+}
+
+Hello::Others models_in(std::string_view text) {
+  Hello::Others models;
+  while (!text.empty()) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    const std::string_view model = text.substr(0, comma);
+    models.emplace_back(model == "-" ? "" : model.empty() ? "?" : model);
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return models;
+}
+
+void write_options(const Hello& hello, HelloWriter& out) {
+  if (!hello.platform.model.empty()) {
+    out.field(kTagModel, hello.platform.model);
+  }
+  const config::Capacity& capacity = hello.platform.capacity;
+  Writer value;
+  value.u32(capacity.processors);
+  value.u64(capacity.memory_mib);
+  value.u64(capacity.disk_mib);
+  value.u32(capacity.network_mbits);
+  out.field(kTagCapacity, value.take());
+  value.u8(hello.heartbeat.lowest);
+  value.u8(hello.heartbeat.highest);
+  out.field(kTagHeartbeat, value.take());
+  if (hello.others) {
+    out.field(kTagOthers, text_of(*hello.others));
+  }
+  if (!hello.licence.empty()) {
+    out.field(kTagLicence, hello.licence);
+  }
+  if (hello.verdict != Refusal::None) {
+    value.u8(static_cast<std::uint8_t>(hello.verdict));
+    out.field(kTagVerdict, value.take());
+  }
+  if (hello.recover) {
+    value.u8(1);
+    out.field(kTagRecover, value.take());
+  }
+}
 
 bool read_prefix(Reader& in, std::vector<config::Prefix>& list, std::size_t limit) {
   config::Prefix prefix;
@@ -198,6 +278,40 @@ bool read_field(std::uint8_t tag, Reader in, Hello& hello) {
       fits = !hello.product_version.empty();
       break;
     case kTagVolume: fits = read_volume(in, hello.volume.emplace()); break;
+    case kTagModel:
+      hello.platform.model = std::string(in.rest());
+      fits = !hello.platform.model.empty();
+      break;
+    case kTagCapacity: {
+      config::Capacity& capacity = hello.platform.capacity;
+      capacity.processors = in.u32().value_or(0);
+      capacity.memory_mib = in.u64().value_or(0);
+      capacity.disk_mib = in.u64().value_or(0);
+      const auto network = in.u32();
+      capacity.network_mbits = network.value_or(0);
+      fits = network.has_value();
+      break;
+    }
+    case kTagHeartbeat:
+      hello.heartbeat.lowest = in.u8().value_or(0);
+      hello.heartbeat.highest = in.u8().value_or(0);
+      break;
+    case kTagOthers: hello.others = models_in(in.rest()); break;
+    case kTagLicence:
+      hello.licence = std::string(in.rest());
+      fits = !hello.licence.empty();
+      break;
+    case kTagVerdict: {
+      // A later version may know more reasons.
+      const std::uint8_t number = in.u8().value_or(0);
+      fits = number != 0;
+      hello.verdict = is_wire_refusal(number) ? static_cast<Refusal>(number) : Refusal::NotNow;
+      break;
+    }
+    case kTagRecover:
+      hello.recover = in.u8() == 1;
+      fits = hello.recover;
+      break;
     default: fits = tag >= kOptionalTag && (in.rest(), true);
   }
   return fits && in.at_end();
@@ -250,6 +364,7 @@ std::optional<std::string> encode_hello(const Hello& hello) {
   if (hello.volume) {
     out.field(kTagVolume, volume_value(*hello.volume));
   }
+  write_options(hello, out);
   return out.take();
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,9 +15,19 @@
 #include "bpf/crossbeat_wire.h"
 #include "config/config.h"
 #include "config/ir.h"
+#include "config/platform.h"
 #include "core/types.h"
+#include "pairing/message.h"
 
 namespace cb::pairing {
+
+// What this node judges a pairing by, besides the two hellos.
+struct RuleBook {
+  config::Platforms platforms;
+  std::string platforms_problem;  // platforms.toml cannot be read: nothing pairs
+  config::Licence licence;        // the maker's demand
+  std::string today;              // "2026-01-31", for licences that end
+};
 
 struct LocalIdentity {
   core::Role role = core::Role::Primary;
@@ -36,6 +47,11 @@ struct LocalIdentity {
   std::optional<config::PairVolume> volume;  // primary only, once its first copy was made
   std::vector<config::Pair> pairs;           // held now, with keys
   int pairings_max = CB_PAIRINGS_MAX;
+  config::Platform platform;
+  std::string licence;  // the text of this node's licence file; empty: none
+  RuleBook rules;
+  // Secondary: what it can give back to a primary of this pairing; may be empty.
+  std::function<Restored(const config::Pair&)> restored;
 };
 
 LocalIdentity identity_of(const config::Node& node, const config::MachineFacts& machine,

@@ -13,6 +13,7 @@ std::string_view text_of(PairStep step) {
   switch (step) {
     case PairStep::Connecting: return "connecting to the secondary";
     case PairStep::Asking: return "checking who it is and whether the two can be paired";
+    case PairStep::Looking: return "looking whether they share a network, and who has the address";
     case PairStep::Proving: return "proving the code to each other";
     case PairStep::Committing: return "waiting for the secondary to save the pairing";
     case PairStep::Saving: return "saving the pairing on this node";
@@ -26,6 +27,7 @@ struct PairingClient::Inner : std::enable_shared_from_this<PairingClient::Inner>
   void begin(const LocalIdentity& identity, const PairRequest& request);
   void connect(const LocalIdentity& identity, const PairRequest& request, std::string hello);
   void act(const Move& move);
+  void look();
   void save();
   void say(PairStep step);
   void fail_at_once(Failure failure);
@@ -59,7 +61,7 @@ void PairingClient::Inner::report(PairOutcome outcome) {
 void PairingClient::Inner::fail_at_once(Failure failure) {
   loop.post([weak = weak_from_this(), failure = std::move(failure)] {
     if (const auto self = weak.lock()) {
-      self->report({std::nullopt, false, failure});
+      self->report({std::nullopt, {}, false, failure});
     }
   });
 }
@@ -77,8 +79,9 @@ void PairingClient::Inner::begin(const LocalIdentity& identity, const PairReques
     }
     code = *std::move(parsed);
   }
-  session =
-      std::make_unique<PrimarySession>(identity, request.peer, std::move(code), request.dry_run);
+  session = std::make_unique<PrimarySession>(
+      identity, request.peer, std::move(code),
+      request.dry_run ? PrimarySession::Aim::DryRun : PrimarySession::Aim::Pair);
   Move hello = session->begin();
   if (hello.next == Move::Next::End) {
     return fail_at_once(session->failure());
@@ -109,6 +112,7 @@ void PairingClient::Inner::connect(const LocalIdentity& identity, const PairRequ
     const PrimarySession& over = *self.session;
     PairOutcome outcome;
     outcome.failure = over.failure();
+    outcome.rules = over.rules();
     if (!outcome.failure) {
       outcome.pair = over.pair();
       outcome.renewed = over.renewed();
@@ -149,6 +153,10 @@ void PairingClient::Inner::act(const Move& move) {
       connection->expect_within(committing ? kCommitTime : kMessageTime);
       break;
     }
+    case Move::Next::Look:
+      connection->expect_nothing();
+      look();
+      break;
     case Move::Next::Save:
       connection->expect_nothing();
       save();
@@ -157,6 +165,23 @@ void PairingClient::Inner::act(const Move& move) {
     case Move::Next::Remove: CB_CHECK_MSG(false, "a primary's session asks for no removal"); break;
     case Move::Next::End: connection->finish(move.send); break;
   }
+}
+
+void PairingClient::Inner::look() {
+  say(PairStep::Looking);
+  if (!callbacks.look) {
+    act(session->on_looked({}));
+    return;
+  }
+  callbacks.look(
+      session->wanted(),
+      [weak = weak_from_this(), answered = std::make_shared<bool>(false)](const Finding& finding) {
+        const auto self = weak.lock();
+        if (self && self->running && !std::exchange(*answered, true) &&
+            self->session->state() == PrimarySession::State::Looking) {
+          self->act(self->session->on_looked(finding));
+        }
+      });
 }
 
 void PairingClient::Inner::save() {

@@ -26,6 +26,7 @@ namespace cb::pairing {
 enum class PairStep : std::uint8_t {
   Connecting,  // to the secondary
   Asking,      // who are you; do the rules allow it
+  Looking,     // at the network, with ARP
   Proving,     // the key exchange
   Committing,  // the secondary saves
   Saving,      // this node saves
@@ -41,6 +42,7 @@ struct PairRequest {
 
 struct PairOutcome {
   std::optional<config::Pair> pair;  // with its key; after a dry run without key and id
+  std::vector<RuleLine> rules;       // every rule in words, as far as they were looked at
   bool renewed = false;  // the nodes were paired already: same key, settings brought up to date
   Failure failure;       // when !pair
 };
@@ -50,6 +52,7 @@ struct ClientCallbacks {
   // answer. Any refusal makes the client take it back at the secondary and fail with OwnSaveFailed.
   std::function<void(const config::Pair&, Answer)> save;
   std::function<void(PairStep)> progress;  // may be empty
+  Look look = {};                          // empty: nobody looks
   // Exactly once, unless the client was destroyed before; may destroy the client.
   std::function<void(PairOutcome)> done;
 };

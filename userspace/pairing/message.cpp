@@ -14,7 +14,7 @@ constexpr std::string_view kMagic = "XBPR";
 
 bool is_kind(std::uint8_t number) {
   return number >= static_cast<std::uint8_t>(Kind::Hello) &&
-         number <= static_cast<std::uint8_t>(Kind::Reply);
+         number <= static_cast<std::uint8_t>(Kind::Keep);
 }
 
 std::string as_text(std::span<const std::uint8_t> bytes) {
@@ -83,7 +83,7 @@ std::string call_context(const CallContext& context) {
 }  // namespace
 
 std::string frame_bytes(Kind kind, std::string_view body) {
-  CB_CHECK(body.size() <= kBodyMax);
+  CB_CHECK(body.size() <= body_max(kind));
   Writer out;
   out.raw(kMagic);
   out.u8(kFrameVersion);
@@ -94,7 +94,7 @@ std::string frame_bytes(Kind kind, std::string_view body) {
 }
 
 bool FrameReader::feed(std::string_view bytes) {
-  if (held_.size() + bytes.size() > kHeaderBytes + kBodyMax) {
+  if (held_.size() + bytes.size() > kHeaderBytes + kBigBodyMax) {
     return false;
   }
   held_.append(bytes);
@@ -112,9 +112,10 @@ bool FrameReader::feed(std::string_view bytes) {
   if (held_.size() < kHeaderBytes) {
     return true;
   }
+  const auto kind = static_cast<Kind>(held_[5]);
   Reader in(std::string_view(held_).substr(6, 2));
   const std::size_t length = in.u16().value_or(0);
-  return length <= kBodyMax && held_.size() <= kHeaderBytes + length;
+  return length <= body_max(kind) && held_.size() <= kHeaderBytes + length;
 }
 
 std::optional<Frame> FrameReader::next() {
@@ -143,7 +144,7 @@ std::optional<Refusal> decode_refuse(std::string_view body) {
   }
   const auto number = static_cast<std::uint8_t>(body[0]);
   // A later version may know more reasons.
-  return number < kWireRefusals ? static_cast<Refusal>(number) : Refusal::NotNow;
+  return is_wire_refusal(number) ? static_cast<Refusal>(number) : Refusal::NotNow;
 }
 
 std::string encode_commit(Kind kind, Choice choice, std::string_view session_id,
@@ -201,7 +202,9 @@ std::optional<Request> decode_request(std::string_view body, const CallContext& 
   const Request request{static_cast<Verb>((*message)[0]), std::string(message->substr(1))};
   switch (request.verb) {
     case Verb::Unpair:
+    case Verb::UnpairAndDelete:
     case Verb::PeerInfo: return request.told.empty() ? std::optional(request) : std::nullopt;
+    case Verb::Keep: return std::nullopt;  // has a kind of its own
     case Verb::Tell:
       return request.told.empty() || request.told.size() > kTellMax ? std::nullopt
                                                                     : std::optional(request);
@@ -228,12 +231,13 @@ std::optional<Reply> decode_reply(std::string_view body, const CallContext& cont
   Reader in(*message);
   const auto verb = in.u8();
   const auto refusal = in.u8();
-  if (!verb || !refusal || *verb == 0 || *verb > static_cast<std::uint8_t>(Verb::Tell)) {
+  if (!verb || !refusal || *verb == 0 || *verb > static_cast<std::uint8_t>(Verb::Keep)) {
     return std::nullopt;
   }
   Reply reply;
   reply.verb = static_cast<Verb>(*verb);
-  reply.refusal = *refusal < kWireRefusals ? static_cast<Refusal>(*refusal) : Refusal::NotNow;
+  reply.refusal =
+      *refusal == 0 || is_wire_refusal(*refusal) ? static_cast<Refusal>(*refusal) : Refusal::NotNow;
   reply.hello = std::string(in.rest());
   const bool wants_hello = reply.verb == Verb::PeerInfo && reply.refusal == Refusal::None;
   return wants_hello == !reply.hello.empty() ? std::optional(reply) : std::nullopt;

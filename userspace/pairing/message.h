@@ -17,7 +17,9 @@
 #include <vector>
 
 #include "base/instant.h"
+#include "bpf/crossbeat_wire.h"
 #include "config/ir.h"
+#include "config/platform.h"
 #include "core/types.h"
 #include "pairing/keys.h"
 #include "pairing/pake.h"
@@ -28,6 +30,8 @@ namespace cb::pairing {
 inline constexpr std::size_t kHeaderBytes = 8;
 inline constexpr std::size_t kBodyMax = 16384;
 inline constexpr std::size_t kTellMax = kBodyMax - 64;  // what a Tell may carry
+inline constexpr std::size_t kKeptMax = 40'960;         // of a configuration that the peer keeps
+inline constexpr std::size_t kBigBodyMax = 49'152;      // of the two messages that carry one
 inline constexpr std::uint8_t kFrameVersion = 1;        // of the frame; never changes without need
 inline constexpr std::uint8_t kProtocolMin = 1;         // what this software speaks
 inline constexpr std::uint8_t kProtocolMax = 1;
@@ -36,6 +40,7 @@ inline constexpr std::size_t kVersionMax = 32;
 inline constexpr std::size_t kUdiMax = 128;
 inline constexpr std::size_t kNetworksMax = 16;
 inline constexpr std::size_t kVirtualMax = 16;
+inline constexpr std::size_t kLicenceMax = 512;
 inline constexpr std::int64_t kFailoverWaitMaxMs = 86'400'000;  // a day
 
 enum class Kind : std::uint8_t {
@@ -50,6 +55,9 @@ enum class Kind : std::uint8_t {
   Challenge = 9,  // a nonce
   Request = 10,   // what is wanted              MAC
   Reply = 11,     // how it went                 MAC
+  Restore = 12,   // primary: give me back what I was     MAC
+  Restored = 13,  // secondary                            sealed
+  Keep = 14,      // a call: my configuration, for that   sealed
 };
 
 struct Frame {
@@ -78,6 +86,12 @@ struct HeldPairing {  // the pairing that a node has with this peer now
   bool operator==(const HeldPairing&) const = default;
 };
 
+struct WireRange {
+  std::uint8_t lowest = CB_VERSION;
+  std::uint8_t highest = CB_VERSION;
+  bool operator==(const WireRange&) const = default;
+};
+
 struct Hello {
   std::uint8_t protocol_min = kProtocolMin;
   std::uint8_t protocol_max = kProtocolMax;
@@ -98,8 +112,20 @@ struct Hello {
   std::optional<HeldPairing> held;
   std::optional<config::PairVolume> volume;  // optional: the primary's
   Nonce nonce{};
+  // From here on optional: a peer of an older version sends none of it, and passes over ours.
+  config::Platform platform;
+  WireRange heartbeat;  // versions of the heartbeat that it speaks
+  using Others = std::vector<std::string>;
+  std::optional<Others> others;     // secondary: models of its other primaries
+  std::string licence;              // the text of its licence file; empty: none
+  bool recover = false;             // primary: has lost its pairing, and wants it back
+  Refusal verdict = Refusal::None;  // secondary: what its own rules say of this pairing
   bool operator==(const Hello&) const = default;
 };
+inline constexpr std::size_t body_max(Kind kind) {
+  return kind == Kind::Restored || kind == Kind::Keep ? kBigBodyMax : kBodyMax;
+}
+
 // A hello that cannot be encoded (too long a name, too many addresses) is the local node's fault:
 // nullopt.
 std::optional<std::string> encode_hello(const Hello& hello);
@@ -135,6 +161,8 @@ enum class Verb : std::uint8_t {
   Unpair = 1,
   PeerInfo = 2,
   Tell = 3,  // the caller hands over bytes that mean something to the called node's owner
+  UnpairAndDelete = 4,  // the called node's licence goes too
+  Keep = 5,             // its request is a message of its own kind: Kind::Keep
 };
 struct CallContext {  // what every MAC of a call covers besides the message
   std::uint64_t pairing = 0;
@@ -158,5 +186,21 @@ struct Reply {
 std::string encode_reply(const Reply& reply, const CallContext& context, const Secret<32>& key);
 std::optional<Reply> decode_reply(std::string_view body, const CallContext& context,
                                   const Secret<32>& key);
+
+// What a secondary gives back to a primary that lost it.
+struct Restored {
+  config::Pair pair;       // as the primary held it, with its key
+  std::uint64_t term = 0;  // newest that the secondary knows; nothing may begin below it
+  std::string node;        // its configuration, as it was given to keep; may be empty
+};
+// Sealed (XChaCha20-Poly1305) with a key of this run alone. Nullopt: not of this form, or bent.
+std::optional<std::string> encode_restored(const Restored& restored, std::string_view session_id,
+                                           const Secret<32>& commit_key);
+std::optional<Restored> decode_restored(std::string_view body, std::string_view session_id,
+                                        const Secret<32>& commit_key);
+std::optional<std::string> encode_keep(std::string_view text, const CallContext& context,
+                                       const Secret<32>& request_key);
+std::optional<std::string> decode_keep(std::string_view body, const CallContext& context,
+                                       const Secret<32>& request_key);
 
 }  // namespace cb::pairing

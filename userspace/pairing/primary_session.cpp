@@ -20,13 +20,16 @@ constexpr std::string_view kHalfDone =
 }  // namespace
 
 PrimarySession::PrimarySession(LocalIdentity self, const config::Address& peer,
-                               std::optional<CodeSecret> code, bool dry_run)
-    : self_(std::move(self)), peer_(peer), code_(std::move(code)), dry_run_(dry_run) {
-  CB_CHECK(code_ || dry_run_);
+                               std::optional<CodeSecret> code, Aim aim)
+    : self_(std::move(self)), peer_(peer), code_(std::move(code)), aim_(aim) {
+  CB_CHECK(code_ || aim_ == Aim::DryRun);
 }
 
 PrimarySession::~PrimarySession() {
   sodium_memzero(pair_.key.data(), pair_.key.size());
+  if (restored_) {
+    sodium_memzero(restored_->pair.key.data(), restored_->pair.key.size());
+  }
   for (config::Pair& pair : self_.pairs) {
     sodium_memzero(pair.key.data(), pair.key.size());
   }
@@ -54,6 +57,7 @@ Move PrimarySession::begin() {
     }
   }
   own_hello_ = make_hello(self_, peer_);
+  own_hello_.recover = aim_ == Aim::Recover;
   const auto bytes = encode_hello(own_hello_);
   if (!bytes) {
     return fail_with(Refusal::BadIdentity,
@@ -87,10 +91,14 @@ Move PrimarySession::on_frame(const Frame& frame) {
       }
       break;
     case State::Committed:
-      if (frame.kind == Kind::Committed) {
+      if (frame.kind == Kind::Committed && aim_ == Aim::Pair) {
         return on_committed(frame.body);
       }
+      if (frame.kind == Kind::Restored && aim_ == Aim::Recover) {
+        return on_restored(frame.body);
+      }
       break;
+    case State::Looking:
     case State::Saving: break;
     case State::Ended: return {{}, Move::Next::End};
   }
@@ -102,18 +110,62 @@ Move PrimarySession::on_hello(std::string_view body) {
   if (!peer_hello) {
     return fail_with(Refusal::Malformed, "", true);
   }
-  if (const Finding finding = check_rules(own_hello_, *peer_hello)) {
+  const bool recover = aim_ == Aim::Recover;
+  rules_ = explain_rules(own_hello_, *peer_hello, self_.rules);
+  if (const Finding finding = recover ? check_recovery(own_hello_, *peer_hello)
+                                      : check_rules(own_hello_, *peer_hello, self_.rules)) {
     return fail_with(finding.refusal, finding.detail, true);
   }
-  pair_ = pair_from(core::Role::Primary, own_hello_, *peer_hello);
-  renewed_ = is_renewal(own_hello_, *peer_hello);
-  if (dry_run_) {
+  // What only the secondary can know, or judges by rules of its own.
+  const Refusal verdict = peer_hello->verdict;
+  const bool of_network = verdict == Refusal::NotNeighbours || verdict == Refusal::VirtualAnswered;
+  if (verdict != Refusal::None && !of_network) {
+    return fail_by_verdict(verdict);
+  }
+  peer_hello_ = *peer_hello;
+  peer_bytes_ = body;
+  if (recover) {
+    return prove();
+  }
+  wanted_ = {peer_, own_hello_.virtual_addresses};
+  state_ = State::Looking;
+  return {{}, Move::Next::Look};
+}
+
+Move PrimarySession::fail_by_verdict(Refusal verdict) {
+  rules_.push_back({"the secondary's own rules", false, std::string(name_of(verdict))});
+  return fail_with(verdict, "so the secondary says; its log has the details", true);
+}
+
+Move PrimarySession::on_looked(const Finding& finding) {
+  if (state_ != State::Looking) {
+    return {{}, Move::Next::End};
+  }
+  rules_.push_back({"network", !finding,
+                    finding ? finding.detail
+                            : peer_.text() + " answers to ARP, and nobody else has a virtual "
+                                             "address"});
+  if (finding) {
+    return fail_with(finding.refusal, finding.detail, true);
+  }
+  if (peer_hello_.verdict != Refusal::None) {
+    return fail_by_verdict(peer_hello_.verdict);
+  }
+  pair_ = pair_from(core::Role::Primary, own_hello_, peer_hello_);
+  pair_.peer_activation = activation_text(peer_hello_, self_.rules);
+  renewed_ = is_renewal(own_hello_, peer_hello_);
+  if (aim_ == Aim::DryRun) {
     state_ = State::Ended;
     return {{}, Move::Next::End};
   }
-  session_id_ = session_id_of(own_hello_, *peer_hello);
-  const std::string channel = channel_of(own_hello_, *peer_hello);
-  run_ = Pake::start({Side::Initiator, channel, session_id_, own_bytes_, body}, code_->view());
+  return prove();
+}
+
+Move PrimarySession::prove() {
+  session_id_ = session_id_of(own_hello_, peer_hello_);
+  const std::string channel = channel_of(own_hello_, peer_hello_);
+  run_ =
+      Pake::start({Side::Initiator, channel, session_id_, own_bytes_, peer_bytes_}, code_->view());
   code_.reset();
   state_ = State::Share;
   return {frame_bytes(Kind::Share, encode_share(run_->share())), Move::Next::Read};
@@ -136,9 +188,24 @@ Move PrimarySession::on_proof(std::string_view body) {
   secrets_ = pairing_secrets(run_->key().view());
   run_.reset();
   state_ = State::Committed;
-  return {frame_bytes(Kind::Commit,
-                      encode_commit(Kind::Commit, Choice::Go, session_id_, secrets_->commit_key)),
+  const Kind kind = aim_ == Aim::Recover ? Kind::Restore : Kind::Commit;
+  return {frame_bytes(kind, encode_commit(kind, Choice::Go, session_id_, secrets_->commit_key)),
           Move::Next::Read};
+}
+
+// Nothing has changed at the secondary, so there is nothing to confirm or to take back.
+Move PrimarySession::on_restored(std::string_view body) {
+  restored_ = decode_restored(body, session_id_, secrets_->commit_key);
+  const bool ours = restored_ && restored_->pair.self_role == core::Role::Primary &&
+                    restored_->pair.primary_hm == self_.hm_address &&
+                    restored_->pair.secondary_hm == peer_;
+  if (!ours) {
+    restored_.reset();
+    return fail_with(Refusal::BadMac, "", false);
+  }
+  state_ = State::Ended;
+  secrets_.reset();
+  return {{}, Move::Next::End};
 }
 
 Move PrimarySession::on_committed(std::string_view body) {
@@ -179,7 +246,7 @@ Move PrimarySession::on_lost(Refusal how, std::string_view detail) {
     // any more.
     return {{}, state_ == State::Ended ? Move::Next::End : Move::Next::Read};
   }
-  const bool half_done = state_ == State::Committed;
+  const bool half_done = state_ == State::Committed && aim_ == Aim::Pair;
   Move move = fail_with(how, detail, false);
   if (half_done) {
     failure_.next = kHalfDone;

@@ -135,6 +135,40 @@ Words words_of(Refusal refusal) {
     case Refusal::NoOwnAddress:
       return {"no-own-address", kFailed, "this node does not have its health monitor address",
               "check that the network interface is up and has the address of [network] address"};
+    case Refusal::Platform:
+      return {"platform", kByRule, "this node and %p are not machines that may be a pair",
+              "use a secondary that the rules allow; they are in platforms.toml (docs/"
+              "configuration.md, Platforms), and a machine's model is [product] model"};
+    case Refusal::Together:
+      return {"together", kByRule, "the secondary may not take this primary besides its others",
+              "use another secondary, or unpair one of its primaries; the rules are in "
+              "platforms.toml ([[together]])"};
+    case Refusal::PlatformRules:
+      return {"platform-rules", kByRule,
+              "the rules about machines that may be a pair cannot be read",
+              "run `crossbeat config check` on both nodes and correct platforms.toml where it "
+              "names it, then `crossbeat restart` there"};
+    case Refusal::NotNeighbours:
+      return {"not-neighbours", kByRule,
+              "this node and %p do not reach each other directly (no answer to ARP)",
+              "put both nodes' network interfaces into one layer-2 network: the same VLAN, no "
+              "router and no isolation of ports between them"};
+    case Refusal::VirtualAnswered:
+      return {"virtual-answered", kByRule, "another machine has one of the virtual addresses",
+              "find the machine with this address and give it another one, or correct [virtual] "
+              "address in the primary's crossbeat.toml"};
+    case Refusal::PrimaryLicence:
+      return {"primary-licence", kByRule, "the primary is not activated",
+              "run `crossbeat licence add FILE` on the primary, with the licence that the maker "
+              "gave you for it, then pair again"};
+    case Refusal::SecondaryLicence:
+      return {"secondary-licence", kByRule, "the secondary is not activated",
+              "run `crossbeat licence add FILE` on the secondary, with the licence that the maker "
+              "gave you for it, then pair again"};
+    case Refusal::NothingToRecover:
+      return {"nothing-to-recover", kByRule, "%p has no pairing with this node's address",
+              "give this node the health-monitor address that it had; `crossbeat status` on the "
+              "secondary names its primaries"};
   }
   return {"unknown", kFailed, "the reason is not known", "try again"};
 }

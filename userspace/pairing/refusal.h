@@ -44,9 +44,22 @@ enum class Refusal : std::uint8_t {
   BadIdentity = 28,    // this node's own settings cannot be paired with
   AlreadyPaired = 29,  // this primary has another secondary
   NoOwnAddress = 30,   // this node does not have its health monitor address
+  // Travel again; an older peer reads them as NotNow:
+  Platform = 31,         // the platform matrix, or a secondary that has less than the primary
+  Together = 32,         // these primaries may not share this secondary
+  PlatformRules = 33,    // the sender's own platforms.toml cannot be read
+  NotNeighbours = 34,    // no answer to ARP: not one network in fact
+  VirtualAnswered = 35,  // another machine has a virtual address
+  PrimaryLicence = 36,   // the maker demands a licence, and the primary's does not hold
+  SecondaryLicence = 37,
+  NothingToRecover = 38,  // the secondary has no pairing with this primary
 };
-inline constexpr int kRefusals = 31;
-inline constexpr int kWireRefusals = 23;  // those that a peer may send: 1 .. 22
+inline constexpr int kRefusals = 39;
+
+// May a peer send this number?
+constexpr bool is_wire_refusal(std::uint8_t number) {
+  return (number >= 1 && number <= 22) || (number >= 31 && number < kRefusals);
+}
 
 std::string_view name_of(Refusal refusal);  // "wrong-code": for logs and JSON
 

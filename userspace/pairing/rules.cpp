@@ -19,57 +19,6 @@ bool is_in(const config::Address& address, const config::Prefix& network) {
   return same_subnet(address, network.address, static_cast<unsigned>(skipped + network.length));
 }
 
-std::string list_of(const std::vector<config::Prefix>& networks) {
-  std::string text;
-  for (const config::Prefix& network : networks) {
-    text += (text.empty() ? "" : ", ") + network.text();
-  }
-  return text;
-}
-
-Finding check_addresses(const Hello& primary, const Hello& secondary) {
-  const config::Address& ours = primary.hm_address;
-  const config::Address& theirs = secondary.hm_address;
-  if (ours == theirs) {
-    return {Refusal::SameNode, ours.text()};
-  }
-  if (ours.is_v4() != theirs.is_v4()) {
-    return {Refusal::AddressFamily, ours.text() + " and " + theirs.text()};
-  }
-  if (primary.target != theirs) {
-    return {Refusal::TargetAddress, "it calls itself " + theirs.text()};
-  }
-  if (secondary.target != ours) {
-    return {Refusal::SourceAddress, secondary.target.text() + " in place of " + ours.text()};
-  }
-  const bool shared = is_in_any(ours, secondary.networks) && is_in_any(theirs, primary.networks);
-  if (!shared || !is_in_any(ours, primary.networks) || !is_in_any(theirs, secondary.networks)) {
-    return {Refusal::NotSameSubnet, ours.text() + " in " + list_of(primary.networks) + ", and " +
-                                        theirs.text() + " in " + list_of(secondary.networks)};
-  }
-  return {};
-}
-
-Finding check_virtual(const Hello& primary, const Hello& secondary) {
-  if (primary.virtual_addresses.empty()) {
-    return {Refusal::NoVirtualAddress, ""};
-  }
-  for (const config::Prefix& virtual_address : primary.virtual_addresses) {
-    const config::Address& address = virtual_address.address;
-    if (address == primary.hm_address || address == secondary.hm_address) {
-      return {Refusal::VirtualIsHealth, address.text()};
-    }
-    for (const Hello* node : {&primary, &secondary}) {
-      if (!is_in_any(address, node->networks)) {
-        return {Refusal::VirtualNotInSubnet, address.text() + " is not in " +
-                                                 list_of(node->networks) + " of " +
-                                                 node->hm_address.text()};
-      }
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 bool is_in_any(const config::Address& address, const std::vector<config::Prefix>& networks) {
@@ -80,15 +29,6 @@ bool is_in_any(const config::Address& address, const std::vector<config::Prefix>
 std::uint8_t agreed_protocol(const Hello& a, const Hello& b) {
   return std::min(a.protocol_max, b.protocol_max);
 }
-
-namespace {
-
-// What an operator knows as the version of a node.
-const std::string& shown_version(const Hello& hello) {
-  return hello.product_version.empty() ? hello.version : hello.product_version;
-}
-
-}  // namespace
 
 std::uint32_t instance_number_for(const LocalIdentity& secondary, const Hello& primary) {
   const auto is_taken = [&](std::uint32_t number) {
@@ -105,32 +45,6 @@ std::uint32_t instance_number_for(const LocalIdentity& secondary, const Hello& p
     ++number;
   }
   return number;
-}
-
-Finding check_rules(const Hello& primary, const Hello& secondary) {
-  if (primary.role != core::Role::Primary) {
-    return {Refusal::SelfNotPrimary, ""};
-  }
-  if (secondary.role != core::Role::Secondary) {
-    return {Refusal::PeerNotSecondary, ""};
-  }
-  if (agreed_protocol(primary, secondary) <
-      std::max(primary.protocol_min, secondary.protocol_min)) {
-    return {Refusal::Protocol, ""};
-  }
-  if (primary.version != secondary.version) {
-    return {Refusal::SoftwareVersion,
-            "the primary runs " + primary.version + ", the secondary " + secondary.version};
-  }
-  if (shown_version(primary) != shown_version(secondary)) {
-    return {Refusal::SoftwareVersion, "the product of the primary has the version " +
-                                          shown_version(primary) + ", the secondary's " +
-                                          shown_version(secondary)};
-  }
-  if (Finding finding = check_addresses(primary, secondary)) {
-    return finding;
-  }
-  return check_virtual(primary, secondary);
 }
 
 Finding check_room(const LocalIdentity& secondary, const Hello& primary) {
@@ -167,6 +81,7 @@ config::Pair pair_from(core::Role self, const Hello& primary, const Hello& secon
   pair.peer_name = peer.name;
   pair.peer_version = shown_version(peer);
   pair.peer_udi = peer.udi;
+  pair.peer_model = peer.platform.model;
   // The instance is the primary's, and so is how it wants to be protected.
   pair.automatic_failover = primary.automatic_failover;
   pair.automatic_failback = primary.automatic_failback;
@@ -195,6 +110,8 @@ Hello make_hello(const LocalIdentity& self, const config::Address& peer) {
   hello.version = self.version;
   hello.product_version = self.product_version;
   hello.udi = self.udi;
+  hello.platform = self.platform;
+  hello.licence = self.licence;
   hello.hm_address = self.hm_address;
   hello.target = peer;
   hello.networks = self.networks;
@@ -209,6 +126,14 @@ Hello make_hello(const LocalIdentity& self, const config::Address& peer) {
   const config::Pair* held = held_with(self, peer);
   if (held != nullptr) {
     hello.held = HeldPairing{held->id, key_mark(held->key)};
+  }
+  if (self.role == core::Role::Secondary) {
+    hello.others.emplace();
+    for (const config::Pair& pair : self.pairs) {
+      if (&pair != held) {
+        hello.others->push_back(pair.peer_model);
+      }
+    }
   }
   // One cable goes to one peer.
   hello.direct = self.direct;

@@ -22,7 +22,25 @@ struct Finding {
 };
 
 // The first rule that does not hold, or nothing. primary started the pairing; secondary answered.
-Finding check_rules(const Hello& primary, const Hello& secondary);
+Finding check_rules(const Hello& primary, const Hello& secondary, const RuleBook& book);
+
+// A primary that lost its pairing and asks for it: who they are and where.
+Finding check_recovery(const Hello& primary, const Hello& secondary);
+
+// Every rule in words, for an operator, whether it holds or not.
+struct RuleLine {
+  std::string rule;
+  bool holds = true;
+  std::string text;
+};
+std::vector<RuleLine> explain_rules(const Hello& primary, const Hello& secondary,
+                                    const RuleBook& book);
+
+// What an operator knows as the version of a node.
+const std::string& shown_version(const Hello& hello);
+
+// "activated", "not required", or what is wrong with the node's licence.
+std::string activation_text(const Hello& node, const RuleBook& book);
 
 // What only the secondary can know: room for one more, virtual addresses not in use by another
 // pairing.

@@ -13,6 +13,9 @@ SecondarySession::SecondarySession(const LocalIdentity& self, CodeDesk& desk,
 
 SecondarySession::~SecondarySession() {
   sodium_memzero(pair_.key.data(), pair_.key.size());
+  if (recovered_) {
+    sodium_memzero(recovered_->key.data(), recovered_->key.size());
+  }
   if (former_) {
     sodium_memzero(former_->key.data(), former_->key.size());
   }
@@ -54,8 +57,11 @@ Move SecondarySession::on_frame(const Frame& frame, Instant now) {
       }
       break;
     case State::Commit:
-      if (frame.kind == Kind::Commit) {
+      if (frame.kind == Kind::Commit && !peer_hello_.recover) {
         return on_commit(frame.body);
+      }
+      if (frame.kind == Kind::Restore && peer_hello_.recover) {
+        return on_restore(frame.body);
       }
       break;
     case State::Finish:
@@ -63,6 +69,7 @@ Move SecondarySession::on_frame(const Frame& frame, Instant now) {
         return on_finish(frame.body);
       }
       break;
+    case State::Looking:
     case State::Saving:
     case State::Removing: break;
     case State::Ended: return {{}, Move::Next::End};
@@ -77,19 +84,44 @@ Move SecondarySession::on_hello(std::string_view body) {
   }
   own_hello_ = make_hello(self_, source_);
   own_hello_.instance_number = instance_number_for(self_, *hello);
-  if (const Finding finding = check_rules(*hello, own_hello_)) {
-    return refuse(finding.refusal, finding.detail);
+  peer_hello_ = *hello;
+  peer_bytes_ = body;
+  if (hello->recover) {
+    verdict_ = check_recovery(*hello, own_hello_);
+    if (!verdict_ && (held_with(self_, hello->hm_address) == nullptr || !self_.restored)) {
+      verdict_ = {Refusal::NothingToRecover, hello->hm_address.text()};
+    }
+    return answer_hello();
   }
-  if (const Finding finding = check_room(self_, *hello)) {
-    return refuse(finding.refusal, finding.detail);
+  verdict_ = check_rules(*hello, own_hello_, self_.rules);
+  if (!verdict_) {
+    verdict_ = check_room(self_, *hello);
   }
+  if (verdict_) {
+    return answer_hello();
+  }
+  wanted_ = {hello->hm_address, hello->virtual_addresses};
+  state_ = State::Looking;
+  return {{}, Move::Next::Look};
+}
+
+Move SecondarySession::on_looked(const Finding& finding) {
+  if (state_ != State::Looking) {
+    return {{}, Move::Next::End};
+  }
+  verdict_ = finding;
+  return answer_hello();
+}
+
+// Also when a rule does not hold: the primary finds the same over the two hellos and can name the
+// values, and a dry run sees all that stands against the pairing.
+Move SecondarySession::answer_hello() {
+  own_hello_.verdict = verdict_.refusal;
   const auto bytes = encode_hello(own_hello_);
   if (!bytes) {
     return refuse(Refusal::NotNow, "this node's own identity cannot be sent");
   }
   own_bytes_ = *bytes;
-  peer_hello_ = *hello;
-  peer_bytes_ = body;
   state_ = State::Share;
   return {frame_bytes(Kind::Hello, own_bytes_), Move::Next::Read};
 }
@@ -98,6 +130,9 @@ Move SecondarySession::on_share(std::string_view body, Instant now) {
   const auto share = decode_share(body);
   if (!share) {
     return refuse(Refusal::Malformed);
+  }
+  if (verdict_) {
+    return refuse(verdict_.refusal, verdict_.detail);
   }
   // From here on the run has cost a try, however it ends.
   const auto attempt = desk_.take(now);
@@ -148,6 +183,7 @@ Move SecondarySession::on_commit(std::string_view body) {
   }
   const config::Pair* held = held_with(self_, peer_hello_.hm_address);
   pair_ = pair_from(core::Role::Secondary, peer_hello_, own_hello_);
+  pair_.peer_activation = activation_text(peer_hello_, self_.rules);
   if (is_renewal(peer_hello_, own_hello_)) {
     if (held == nullptr || held->id != own_hello_.held->id) {
       return refuse(Refusal::NotNow, "the pairing was changed meanwhile");
@@ -168,6 +204,27 @@ Move SecondarySession::on_commit(std::string_view body) {
   }
   state_ = State::Saving;
   return {{}, Move::Next::Save};
+}
+
+// Its key goes with it: whoever has proved the code could pair anew as well. The pairing itself
+// stays as it is, and with it the instance and its terms.
+Move SecondarySession::on_restore(std::string_view body) {
+  if (!decode_commit(Kind::Restore, body, session_id_, secrets_->commit_key)) {
+    return refuse(Refusal::BadMac);
+  }
+  const config::Pair* held = held_with(self_, peer_hello_.hm_address);
+  if (held == nullptr || !self_.restored) {
+    return refuse(Refusal::NothingToRecover);
+  }
+  const Restored restored = self_.restored(*held);
+  const auto bytes = encode_restored(restored, session_id_, secrets_->commit_key);
+  if (!bytes) {
+    return refuse(Refusal::NotNow, "what it kept is too long to be sent");
+  }
+  recovered_ = *held;
+  Move move = end(Refusal::None);
+  move.send = frame_bytes(Kind::Restored, *bytes);
+  return move;
 }
 
 Move SecondarySession::on_saved(Refusal refusal) {
@@ -204,7 +261,14 @@ Move SecondarySession::on_removed(Refusal refusal) {
 }
 
 Move SecondarySession::on_lost(Refusal how) {
-  return state_ == State::Ended ? Move{{}, Move::Next::End} : end(how);
+  if (state_ == State::Ended) {
+    return {{}, Move::Next::End};
+  }
+  if (verdict_) {  // the primary has read it in our hello
+    detail_ = verdict_.detail;
+    return end(verdict_.refusal);
+  }
+  return end(how);
 }
 
 }  // namespace cb::pairing

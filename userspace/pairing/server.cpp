@@ -74,6 +74,7 @@ struct PairingServer::Inner : std::enable_shared_from_this<PairingServer::Inner>
   void end(const std::shared_ptr<Peer>& peer, const Move& move);
   void report_pairing(const Peer& peer);
   void report_call(const Peer& peer);
+  void look(const std::shared_ptr<Peer>& peer);
   void save(const std::shared_ptr<Peer>& peer);
   void remove(const std::shared_ptr<Peer>& peer);
   Answer answer(const std::shared_ptr<Peer>& peer,
@@ -204,6 +205,10 @@ void PairingServer::Inner::act(const std::shared_ptr<Peer>& peer, const Move& mo
       peer->connection->send(move.send);
       peer->connection->expect_within(kMessageTime);
       break;
+    case Move::Next::Look:
+      peer->connection->expect_nothing();
+      look(peer);
+      break;
     case Move::Next::Save:
       peer->connection->expect_nothing();
       save(peer);
@@ -233,11 +238,38 @@ Answer PairingServer::Inner::answer(const std::shared_ptr<Peer>& peer,
   };
 }
 
+void PairingServer::Inner::look(const std::shared_ptr<Peer>& peer) {
+  if (!callbacks.look) {
+    act(peer, peer->pairing->on_looked({}));
+    return;
+  }
+  callbacks.look(peer->pairing->wanted(),
+                 [weak = weak_from_this(), peer,
+                  answered = std::make_shared<bool>(false)](const Finding& finding) {
+                   const auto inner = weak.lock();
+                   if (inner && !std::exchange(*answered, true) && !peer->ended) {
+                     inner->act(peer, peer->pairing->on_looked(finding));
+                   }
+                 });
+}
+
 void PairingServer::Inner::save(const std::shared_ptr<Peer>& peer) {
+  if (peer->call && callbacks.on_keep) {
+    callbacks.on_keep(peer->call->pairing(), peer->call->kept(), answer(peer, &Inner::on_saved));
+    return;
+  }
+  if (peer->call) {
+    on_saved(peer, Refusal::NotNow);
+    return;
+  }
   callbacks.on_paired(peer->pairing->pair(), answer(peer, &Inner::on_saved));
 }
 
 void PairingServer::Inner::on_saved(const std::shared_ptr<Peer>& peer, Refusal refusal) {
+  if (peer->call) {
+    act(peer, peer->call->on_kept(refusal));
+    return;
+  }
   if (refusal == Refusal::None) {
     ++counters.paired;
     if (peer->ended) {
@@ -252,6 +284,9 @@ void PairingServer::Inner::on_saved(const std::shared_ptr<Peer>& peer, Refusal r
 
 void PairingServer::Inner::remove(const std::shared_ptr<Peer>& peer) {
   if (peer->call) {
+    if (peer->call->deletes_licence() && callbacks.on_delete_licence) {
+      callbacks.on_delete_licence();
+    }
     callbacks.on_unpaired(peer->call->pairing(), answer(peer, &Inner::on_removed));
   } else if (peer->pairing->former()) {
     callbacks.on_paired(*peer->pairing->former(), answer(peer, &Inner::on_removed));
@@ -297,6 +332,13 @@ void PairingServer::Inner::end(const std::shared_ptr<Peer>& peer, const Move& mo
 void PairingServer::Inner::report_pairing(const Peer& peer) {
   const SecondarySession& session = *peer.pairing;
   const std::string source = peer.source.text();
+  if (session.refusal() == Refusal::None && session.recovered()) {
+    log_notice("the primary %s got its pairing and its configuration back", source.c_str());
+    if (callbacks.on_recovered) {
+      callbacks.on_recovered(*session.recovered());
+    }
+    return;
+  }
   if (session.refusal() == Refusal::None) {
     log_notice("paired with the primary %s", source.c_str());
     return;
@@ -320,6 +362,11 @@ void PairingServer::Inner::report_pairing(const Peer& peer) {
   } else {
     log_notice("pairing with %s not made: %s%s%s", source.c_str(), name.c_str(),
                session.detail().empty() ? "" : ": ", session.detail().c_str());
+    const Failure failure = failure_of(session.refusal(), source, session.detail());
+    if (callbacks.on_refused && session.verdict()) {
+      log_notice("what to do: %s", failure.next.c_str());
+      callbacks.on_refused(peer.source, failure);
+    }
   }
 }
 

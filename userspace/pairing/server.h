@@ -16,6 +16,7 @@
 #include "config/ir.h"
 #include "pairing/identity.h"
 #include "pairing/refusal.h"
+#include "pairing/session.h"
 
 namespace cb::loop {
 class Loop;
@@ -26,6 +27,12 @@ namespace cb::pairing {
 // Called exactly once, in this turn or in a later one: None when it is done durably. Calling it
 // after the server is gone does nothing.
 using Answer = std::function<void(Refusal)>;
+
+// Looks at the network for what a pairing needs (session.h: Wanted), within kLookTime. No refusal:
+// all is as it should be.
+using LookAnswer = std::function<void(const Finding&)>;
+using Look = std::function<void(const Wanted&, LookAnswer)>;
+inline constexpr Duration kLookTime = Duration::from_ms(1500);
 
 struct ServerCallbacks {
   // A peer proved to know the code and asks to commit: save the pairing durably
@@ -39,6 +46,15 @@ struct ServerCallbacks {
   // The peer of this pairing hands over bytes (at most kTellMax); authentic, and a stranger's all
   // the same. None when they were taken, NotNow or Malformed when not. Optional.
   std::function<void(std::uint64_t pairing, const std::string& told, Answer)> on_told{};
+  // The primary's configuration, to be kept durably for its recovery; empty: nothing is kept.
+  std::function<void(std::uint64_t pairing, std::string text, Answer)> on_keep = {};
+  // A primary got its pairing back.
+  std::function<void(const config::Pair&)> on_recovered = {};
+  // Before on_unpaired, when the peer asks for that too: remove this node's licence.
+  std::function<void()> on_delete_licence = {};
+  Look look = {};  // empty: nobody looks
+  // A pairing was refused by a rule of this node; for the operator's event log.
+  std::function<void(const config::Address& primary, const Failure&)> on_refused = {};
 };
 
 class PairingServer {

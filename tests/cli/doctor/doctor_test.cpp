@@ -195,7 +195,7 @@ const std::vector<Illness> kIllnesses = {
     {"LedgerFailed", "pairing", Severity::Problem, "ledger cannot be written", "make room",
      [](Sickbed& b) { b.pair()["ledger_failed"] = true; }},
     {"BothActive", "both active", Severity::Problem, "both nodes serve 10.10.10.11",
-     "systemctl restart crossbeat", [](Sickbed& b) { b.pair()["peer_state"] = "FAILOVER_ACTIVE"; }},
+     "crossbeat resolve-conflict", [](Sickbed& b) { b.pair()["peer_state"] = "FAILOVER_ACTIVE"; }},
     {"SynchronizationStuck", "synchronization", Severity::Warning, "is at 66 % after 40 min",
      "crossbeat unpair",
      [](Sickbed& b) {
@@ -228,6 +228,14 @@ const std::vector<Illness> kIllnesses = {
      "check the cable", [](Sickbed& b) { b.pair()["links"][0]["state"] = "silent"; }},
     {"OtherVersion", "version", Severity::Warning, "was paired with the version 7.1",
      "the same version", [](Sickbed& b) { b.pair()["peer"]["version"] = "7.1"; }},
+    {"PlatformRulesBroken", "platform", Severity::Problem, "platforms.toml:3", "config check",
+     [](Sickbed& b) { b.node()["platforms"]["problem"] = "platforms.toml:3: error: bad"; }},
+    {"LicenceOver", "platform", Severity::Warning, "activation: expired", "crossbeat licence add",
+     [](Sickbed& b) { b.node()["activation"] = "expired"; }},
+    {"PairNotAllowedAnyMore", "platform", Severity::Warning, "not in the matrix", "platforms.toml",
+     [](Sickbed& b) {
+       b.pair()["platform"] = {{"allowed", false}, {"text", "not in the matrix"}};
+     }},
     {"ServiceFailed", "services", Severity::Problem, "the service database is failed", "journalctl",
      [](Sickbed& b) {
        b.pair()["services"] = Json::array({{{"name", "database"}, {"state", "failed"}}});

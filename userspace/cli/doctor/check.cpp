@@ -35,6 +35,7 @@ const std::vector<Check>& checks() {
                                           {"synchronization", check_synchronization},
                                           {"links", check_links},
                                           {"version", check_version},
+                                          {"platform", check_platform},
                                           {"services", check_services},
                                           {"automatic", check_automatic},
                                           {"frames", check_frames},

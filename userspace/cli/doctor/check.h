@@ -29,6 +29,7 @@ void check_both_active(const Probe& probe, Report& report);
 void check_synchronization(const Probe& probe, Report& report);
 void check_links(const Probe& probe, Report& report);
 void check_version(const Probe& probe, Report& report);
+void check_platform(const Probe& probe, Report& report);
 void check_services(const Probe& probe, Report& report);
 void check_automatic(const Probe& probe, Report& report);
 void check_frames(const Probe& probe, Report& report);

@@ -171,7 +171,7 @@ void check_both_active(const Probe& probe, Report& report) {
       fine = false;
       report.problem("both nodes serve " + pair.addresses_text(),
                      "wait a second: the one with the older term yields by itself. If both go on, "
-                     "stop the secondary and start it again: systemctl restart crossbeat there");
+                     "on the secondary: crossbeat resolve-conflict");
     }
   }
   if (fine) {
@@ -240,6 +240,39 @@ void check_version(const Probe& probe, Report& report) {
   }
   if (fine) {
     report.fine("both nodes have the same version");
+  }
+}
+
+// The rules of pairing as they are now, and the maker's activation.
+void check_platform(const Probe& probe, Report& report) {
+  if (!seen(probe, report)) {
+    return;
+  }
+  const Json& status = *probe.asked().status;
+  const Json& node = at(status, "node");
+  const std::size_t before = report.size();
+  if (const std::string problem = text_at(at(node, "platforms"), "problem"); !problem.empty()) {
+    report.problem("the platform rules cannot be read, so nothing pairs: " + problem,
+                   "correct the file on that line, look with: crossbeat config check; then: "
+                   "crossbeat restart");
+  }
+  if (const std::string activation = text_at(node, "activation", "activated");
+      activation != "activated" && activation != "not required") {
+    report.warning("this node's activation: " + activation,
+                   "the pair works on; for the next pairing: crossbeat licence add FILE");
+  }
+  const Json& pairings = at(status, "pairings");
+  for (const Json& pairing : pairings.is_array() ? pairings : Json::array()) {
+    const Json& platform = at(pairing, "platform");
+    if (!flag_at(platform, "allowed", true)) {
+      report.warning(
+          "the platform rules would not allow this pair any more: " + text_at(platform, "text"),
+          "the pair works on; before it is paired anew, look at [product] model on "
+          "both nodes and at platforms.toml");
+    }
+  }
+  if (report.size() == before) {
+    report.fine("the platform rules allow this pair, and no licence is missing");
   }
 }
 

@@ -109,11 +109,9 @@ Result<> plan_node(const Draft& draft, Plan& plan) {
   write_unless_same(draft, plan, kNodeFile, after);
   if (draft.answers.recovery) {
     plan.notes.emplace_back(
-        "recovery mode: the monitor is not to be started yet. First, on the secondary, which "
-        "serves "
-        "meanwhile: crossbeat unpair --force (this ends its service) and crossbeat pairing-code; "
-        "at "
-        "once after that, here: systemctl start crossbeat, and crossbeat pair");
+        "recovery mode: do not start the monitor yet. On the secondary, which may serve on: "
+        "crossbeat pairing-code; then here: crossbeat recover --from ADDRESS-OF-THE-SECONDARY, "
+        "and systemctl start crossbeat");
   } else if (plan.files.size() != files) {
     plan.notes.emplace_back(
         draft.current->monitor_runs
