@@ -20,8 +20,8 @@ TEST_F(PairingOnTheLoop, LeavesTheSamePairingOnBothDisks) {
   ASSERT_TRUE(outcome.pair) << outcome.failure.what;
   RecordProperty("longest_turn_us", static_cast<int>(loop->stats().longest_turn.as_us()));
   EXPECT_FALSE(outcome.renewed);
-  EXPECT_EQ(steps, (std::vector{PairStep::Connecting, PairStep::Asking, PairStep::Proving,
-                                PairStep::Committing, PairStep::Saving}));
+  EXPECT_EQ(steps, (std::vector{PairStep::Connecting, PairStep::Asking, PairStep::Looking,
+                                PairStep::Proving, PairStep::Committing, PairStep::Saving}));
 
   const auto ours = on_disk(primary_disk);
   const auto theirs = on_disk(secondary_disk);
