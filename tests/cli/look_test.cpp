@@ -18,7 +18,8 @@ TEST(Help, NamesTheExitCodesAndEveryVerb) {
               HasSubstr("Exit codes: 0 done; 1 failed; 2 wrong use; 3 the health monitor"));
   for (const char* verb :
        {"status", "gethainfo", "events", "vip", "drill", "switchover", "failover", "failback",
-        "maintenance", "set", "pairing-code", "pair", "unpair", "restart", "stop", "config"}) {
+        "maintenance", "set", "pairing-code", "pair", "unpair", "recover", "licence",
+        "resolve-conflict", "restart", "stop", "config"}) {
     EXPECT_THAT(ran.out, ContainsRegex("\n  " + std::string(verb) + " ")) << verb;
   }
 }
@@ -38,6 +39,10 @@ TEST(Help, OfEveryVerbHasAnExample) {
                                                                 {"pairing-code"},
                                                                 {"pair"},
                                                                 {"unpair"},
+                                                                {"recover"},
+                                                                {"licence", "show"},
+                                                                {"licence", "sign"},
+                                                                {"resolve-conflict"},
                                                                 {"restart"},
                                                                 {"stop"},
                                                                 {"config", "check"},
@@ -53,7 +58,7 @@ TEST(Help, OfEveryVerbHasAnExample) {
 
 TEST(Help, OfEveryVerbThatActsHasADryRun) {
   for (const char* verb : {"switchover", "failover", "failback", "maintenance", "set", "pair",
-                           "unpair", "restart", "stop"}) {
+                           "unpair", "recover", "resolve-conflict", "restart", "stop"}) {
     EXPECT_THAT(run_cli("", {verb, "--help"}).out, HasSubstr("--dry-run")) << verb;
   }
 }

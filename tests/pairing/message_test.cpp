@@ -297,7 +297,7 @@ TEST(CallMessages, HoldOnlyForTheirPairingNoncesAndKey) {
   EXPECT_FALSE(decode_request(request, CallContext{8, {1}, {2}}, key));
   EXPECT_FALSE(decode_request(request, CallContext{7, {3}, {2}}, key));
   EXPECT_FALSE(decode_request(request, CallContext{7, {1}, {3}}, key));
-  EXPECT_FALSE(decode_request(encode_request({static_cast<Verb>(4)}, context, key), context, key));
+  EXPECT_FALSE(decode_request(encode_request({Verb::Keep}, context, key), context, key));
   // A Tell carries something, and nothing else does.
   const Request told{Verb::Tell, std::string(kTellMax, 't')};
   EXPECT_EQ(decode_request(encode_request(told, context, key), context, key), told);
