@@ -421,11 +421,11 @@ class CommandLine {
   }
 
   void add_recovery() {
-    CLI::App* recover_verb =
-        verb("recover", "On a primary that lost its configuration: get it back from the secondary",
-             "The monitor must not run here. On the secondary: crossbeat pairing-code. Examples, here:\n"
-             "  crossbeat recover --from 10.10.10.13\n  systemctl start crossbeat",
-             [this](const Context& context) { return recover(context, peer_, code_); });
+    CLI::App* recover_verb = verb(
+        "recover", "On a primary that lost its configuration: get it back from the secondary",
+        "The monitor must not run here. On the secondary: crossbeat pairing-code. Examples, here:\n"
+        "  crossbeat recover --from 10.10.10.13\n  systemctl start crossbeat",
+        [this](const Context& context) { return recover(context, peer_, code_); });
     recover_verb->add_option("--from", peer_, "Health-monitor address of the secondary")
         ->required()
         ->type_name("ADDRESS");

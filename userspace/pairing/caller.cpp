@@ -82,8 +82,8 @@ Call Call::start(loop::Loop& loop, const LocalIdentity& identity, const config::
 
 Call Call::unpair(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
                   std::uint16_t port, DoneCallback done, bool delete_licence) {
-  return start(loop, identity, pair, port,
-               {delete_licence ? Verb::UnpairAndDelete : Verb::Unpair}, std::move(done));
+  return start(loop, identity, pair, port, {delete_licence ? Verb::UnpairAndDelete : Verb::Unpair},
+               std::move(done));
 }
 
 Call Call::keep(loop::Loop& loop, const LocalIdentity& identity, const config::Pair& pair,
