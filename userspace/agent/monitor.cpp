@@ -319,26 +319,6 @@ Result<> Monitor::open_units() {
   return cb::Done{};
 }
 
-unsigned Monitor::slot_for(uint64_t pairing, bool& found) const {
-  const auto pairs = world_.kernel->pairs();
-  for (unsigned slot = 0; slot < pairs.size(); ++slot) {
-    if (pairs[slot].pairing == pairing) {
-      found = true;
-      return slot;
-    }
-  }
-  found = false;
-  for (unsigned slot = 0; slot < pairs.size(); ++slot) {
-    const bool taken = std::any_of(units_.begin(), units_.end(), [&](const auto& unit) {
-      return unit->instance().slot() == slot;
-    });
-    if (!taken && (pairs[slot].pairing == 0 || !maps_kept_)) {
-      return slot;
-    }
-  }
-  return CB_PAIRINGS_MAX;
-}
-
 Result<Unit*> Monitor::add_unit(std::optional<config::Pair> pair,
                                 std::unique_ptr<edge::Ledger> ledger,
                                 const std::optional<core::LedgerRecord>& inherited, Origin origin) {
