@@ -122,7 +122,7 @@ class Postgres:
             )
         with self.server(folder):
             self.ask("create table rows (number integer primary key, content text)")
-        os.sync()  # initdb -N wrote without
+        run("sync", "-f", folder)  # initdb -N wrote without
 
     def server(self, folder, thrown_away=False):
         return Server(self, folder / "data", thrown_away)

@@ -80,7 +80,7 @@ def ext4(tell, server):
             for i in range(12):
                 (folder / f"file{i}").write_bytes(random_bytes)
             flushes = volume.control.flushes
-            os.sync()
+            run("sync", "-f", folder)
             tell.check("sync of the file system reaches the volume", volume.control.flushes > flushes)
             flushes = volume.control.flushes
             with open(folder / "file0", "r+b") as file:
@@ -211,7 +211,7 @@ def in_use(tell, server):
         with volume.mounted() as folder:
             tell.check("detach of a mounted device is refused", volume.detach() == errno.EBUSY)
             (folder / "file").write_bytes(b"goes on")
-            os.sync()
+            run("sync", "-f", folder)
         fd = os.open(volume.device, os.O_RDONLY)
         tell.check("detach of an open device is refused", volume.detach() == errno.EBUSY)
         os.close(fd)
