@@ -25,7 +25,7 @@ PLACEHOLDERS = {
 }  # fmt: skip
 # These touch this machine, not the tree: they are told to do nothing.
 BY_HAND = re.compile(r"^vip (add|remove)\b")
-NOT_OURS = re.compile(r"<|\[|\||\{")  # a grammar, not a command
+NOT_OURS = re.compile(r"<|\[|\||\{|^crossbeat [a-z ]+ \d$")  # a grammar, or the label of a key
 
 
 def code_of(text):
