@@ -20,12 +20,12 @@ WRONG_USE = 2
 
 # What stands for something of the reader's own.
 PLACEHOLDERS = {
-    "ADDRESS": "10.10.10.13", "SECONDARY": "10.10.10.13", "PEER": "10.10.10.13", "INTERFACE": "lo", "FILE": "/dev/null",
+    "ADDRESS": "10.10.10.13", "ADDRESS-OF-THE-SECONDARY": "10.10.10.13", "SECONDARY": "10.10.10.13", "PEER": "10.10.10.13", "INTERFACE": "lo", "FILE": "/dev/null",
     "TIME": "2h", "LABEL": "lo:1", "DIR": "/nonexistent", "N": "5", "NODE": "a", "VERB": "status", "...": "",
 }  # fmt: skip
 # These touch this machine, not the tree: they are told to do nothing.
 BY_HAND = re.compile(r"^vip (add|remove)\b")
-NOT_OURS = re.compile(r"<|\[|\||\{|^crossbeat [a-z ]+ \d$")  # a grammar, or the label of a key
+NOT_OURS = re.compile(r"<|\[|\||\{|^crossbeat ([a-z ]+ \d|witness key)$")  # a grammar, or the label of a key
 
 
 def code_of(text):
@@ -63,13 +63,16 @@ def parses(words, root):
         arguments += ["--count", "1"]
     done = subprocess.run(
         [PROGRAM, "--root", root, "--timeout", "1s", *arguments],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+        cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     if done.returncode != WRONG_USE:
         return True
     # A verb that is only named, without what it needs, must be there.
-    if re.fullmatch(r"[a-z -]+", words) and "--" not in words and re.search(r"is required|nothing to set", done.stderr):
-        done = subprocess.run([PROGRAM, *arguments, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    if re.search(r"(?<!subcommand) is required|nothing to set", done.stderr):
+        verbs = [word for word in arguments if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-")]
+        done = subprocess.run(
+            [PROGRAM, *verbs, "--help"], cwd=root, capture_output=True, text=True, timeout=60, check=False
+        )
         if done.returncode == 0:
             return True
     return done.stderr.strip() or "wrong use"
