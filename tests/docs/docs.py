@@ -25,7 +25,7 @@ PLACEHOLDERS = {
 }  # fmt: skip
 # These touch this machine, not the tree: they are told to do nothing.
 BY_HAND = re.compile(r"^vip (add|remove)\b")
-NOT_OURS = re.compile(r"<|\[|\||\{|^crossbeat ([a-z ]+ \d|witness key)$")  # a grammar, or the label of a key
+NOT_OURS = re.compile(r"<|\[|\||\{|^crossbeat ([a-z ]+ \d|witness key|transport mac|key|iv|next)$")  # a grammar, or the label of a key
 
 
 def code_of(text):
