@@ -67,6 +67,8 @@ def parses(words, root):
     )  # fmt: skip
     if done.returncode != WRONG_USE:
         return True
+    if "write it to standard input: --code -" in done.stderr:
+        return True  # understood: it wants the code, and nobody is there to type one
     # A verb that is only named, without what it needs, must be there.
     if re.search(r"(?<!subcommand) is required|nothing to set", done.stderr):
         verbs = [word for word in arguments if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-")]
