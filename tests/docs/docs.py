@@ -67,7 +67,7 @@ def parses(words, root):
     )  # fmt: skip
     if done.returncode != WRONG_USE:
         return True
-    if "write it to standard input: --code -" in done.stderr:
+    if re.search(r"write it to standard input: --code -|on the secondary: crossbeat pairing-code", done.stderr):
         return True  # understood: it wants the code, and nobody is there to type one
     # A verb that is only named, without what it needs, must be there.
     if re.search(r"(?<!subcommand) is required|nothing to set", done.stderr):
