@@ -132,7 +132,9 @@ TEST(WitnessRecord, ANewOneGivesNothingBeforeBothNodesHaveSpoken) {
   EXPECT_EQ(read(record, kSecondary).result, Result::Learning);
   EXPECT_EQ(grant(record, kSecondary, 5), Result::Learning);
   EXPECT_EQ(record.holder, Holder::Nobody);
+  EXPECT_EQ(release(record, kPrimary), Result::Learning);
   EXPECT_EQ(read(record, kPrimary).result, Result::Done);
+  EXPECT_EQ(release(record, kPrimary), Result::Done);
   EXPECT_EQ(grant(record, kSecondary, 5), Result::Done);
 }
 

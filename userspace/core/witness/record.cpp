@@ -55,7 +55,8 @@ Result do_it(Record& record, const Request& request) noexcept {
       if (record.holder == holder_of(request.node)) {
         record.holder = Holder::Nobody;
       }
-      return Result::Done;
+      // Given back, but whoever asks must not take a new record for one that he can count on.
+      return is_learning(record) ? Result::Learning : Result::Done;
   }
   return Result::Refused;
 }
