@@ -109,6 +109,7 @@ void Opening::start(Instant now) {
   mine_.emplace(Mine{.noise = Noise(options_.psk.view(), prologue_of(head), random_key()),
                      .connection = offer.connection,
                      .since = now});
+  passed_over_ = {};
   std::span<std::uint8_t> packet(mine_->packet);
   std::ranges::copy(head, packet.begin());
   mine_->noise.write_first(encode(offer), packet.subspan(kEphemeralAt, kNoiseBytes));
@@ -198,7 +199,11 @@ ConstBytes Opening::on_open(ConstBytes packet, const Header& header, Instant now
     return {};
   }
   if (mine_ && options_.node == 0) {
+    std::ranges::copy(ephemeral_of(packet), passed_over_.begin());
     return {};  // both open: node 0's attempt counts
+  }
+  if (std::ranges::equal(passed_over_, ephemeral_of(packet))) {
+    return {};  // a late double of what had lost against our attempt, which has succeeded since
   }
   std::erase_if(pending_, [&](const auto& held) { return now - held->since >= kPendingFor; });
   for (const auto& held : pending_) {

@@ -114,6 +114,7 @@ class Opening {
   std::optional<Mine> mine_;
   Instant next_open_ = Instant::never();
   std::vector<std::unique_ptr<Pending>> pending_;
+  std::array<std::uint8_t, kDhBytes> passed_over_{};  // node 0: what lost against its own attempt
   std::array<std::uint8_t, kRetryBytes> retry_{};
   Bucket asked_;
   Bucket asked_with_cookie_;
