@@ -4,7 +4,7 @@
 import os
 import shutil
 
-from story import MAC, nothing_lost, outage_of, protected_pair, story, wait_for
+from story import MAC, nothing_lost, outage_of, planned_restart, protected_pair, story, wait_for
 
 GRACE_MS = 500
 
@@ -73,17 +73,6 @@ def kill_for_good(tell):
         lab.verb("start", "a")
         lab.wait_state("a", "TERMINATED", 40, "peer-in-command")
         tell.check("started again, it sees that its peer is in command", not lab.pairing("a")["serving"])
-
-
-def planned_restart(lab, node, start):
-    """As the service manager does it: asks, waits for the end, starts the (new) program."""
-    pid = lab.monitor_pid(node)
-    answer = lab.request(node, verb="restart")
-    if not (answer and answer.get("ok")):
-        return answer
-    wait_for(f"the monitor of {node} ends", lambda: not os.path.exists(f"/proc/{pid}"), 20)
-    start()
-    return None
 
 
 def restart_unnoticed(tell, lab, node, what):

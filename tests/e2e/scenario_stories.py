@@ -86,7 +86,7 @@ def troubles(tell):
         paired_product(lab)
         # The two do not hear each other, and an operator forces the secondary to serve as well.
         lab.verb("cut", "direct")
-        lab.verb("cut", "net")
+        lab.verb("cut", "net", "b")
         wait_for("b hears nothing", lambda: lab.pairing("b")["heartbeat"] == "Down", 20)
         done = lab.crossbeat("b", "failover", "--force")
         tell.check("an operator forces the secondary", done.returncode == 0, said(done))

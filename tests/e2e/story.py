@@ -78,6 +78,17 @@ def words_of(lab):
     return "\n".join(said)
 
 
+def planned_restart(lab, node, start):
+    """As the service manager does it: asks, waits for the end, starts the (new) program."""
+    pid = lab.monitor_pid(node)
+    answer = lab.request(node, verb="restart")
+    if not (answer and answer.get("ok")):
+        return answer
+    wait_for(f"the monitor of {node} ends", lambda: not os.path.exists(f"/proc/{pid}"), 20)
+    start()
+    return None
+
+
 @contextlib.contextmanager
 def lab_of(tell, name, *options, pair="code"):
     """A lab for one story. pair: "code" as an operator does it, "file", or None."""

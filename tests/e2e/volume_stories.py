@@ -8,7 +8,7 @@ from crossbeat_lab import Late
 from crossbeat_volume import (
     Rows, Writer, missing_rows, present, psql, volume_of, volume_pid, wait_database, wait_in_step, wait_mounted,
 )
-from story import lab_of, story, wait_for
+from story import lab_of, planned_restart, story, wait_for
 
 VOLUME = ("--volume", "128MiB", "--set", 'failover.hold_down="0s"')
 
@@ -66,12 +66,11 @@ def nobody_notices(tell):
         wait_mounted(lab, "a")
         writer = Writer(lab, "a")
         writer.wait_more(20)
-        done = lab.crossbeat("a", "restart")
-        tell.check("crossbeat restart succeeds", done.returncode == 0, done.stdout + done.stderr)
+        refused = planned_restart(lab, "a", lambda: lab.verb("start", "a"))
+        tell.check("a planned restart is accepted", not refused, refused)
         writer.wait_more(20)
         lab.verb("kill", "a")
-        writer.wait_more(20)
-        lab.verb("start", "a")
+        lab.verb("start", "a")  # within the grace
         wait_in_step(lab)
         writer.wait_more(20)
         tell.check("restarts of the monitor cost no error", not writer.errors(), writer.errors())
@@ -95,7 +94,7 @@ def nobody_notices(tell):
 
 @story("a copy that is behind is not promoted by itself; an operator names and accepts the loss; the split is kept")
 def accepted_loss(tell):
-    with lab_of(tell, "volume", *VOLUME, pair="file") as lab:
+    with lab_of(tell, "volume", *VOLUME) as lab:
         wait_in_step(lab)
         wait_mounted(lab, "a")
         lab.verb("power-off", "b")
