@@ -100,6 +100,11 @@ def troubles(tell):
         tell.check("the secondary serves no more", VIP not in lab.addresses("b"), lab.addresses("b"))
         lab.verb("heal")
         lab.verb("start", "b")
+        # The secondary served in the newer term, so the primary yields to it: one serves, and a failback ends it.
+        lab.wait_state("a", "TERMINATED", 40, "peer-in-command")
+        tell.check("exactly one serves again", lab.pairing("b")["serving"] and not lab.pairing("a")["serving"])
+        done = lab.crossbeat("b", "failback", "--force")
+        tell.check("a failback returns command", done.returncode == 0, said(done))
         lab.wait_protected()
         both(tell, lab, "resolved", "PRIMARY_ACTIVE", "SECONDARY_ACTIVE")
 
