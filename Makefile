@@ -51,7 +51,7 @@ demo:
 	@scripts/deps build
 	@scripts/deps test
 	@cmake --preset release --log-level=WARNING
-	@cmake --build --preset release --target crossbeatd crossbeat cb_wire cb_power_off cb_client_probe cb_arp_judge
+	@cmake --build --preset release --target crossbeatd crossbeat crossbeat-volume cb_wire cb_power_off cb_client_probe cb_arp_judge
 	@scripts/demo
 
 test: build-dev
@@ -95,7 +95,7 @@ version = $(shell awk '/^project/ { print $$3 }' CMakeLists.txt)
 package:
 	@scripts/deps build
 	@cmake --preset $(PRESET) --log-level=WARNING
-	@cmake --build --preset $(PRESET) --target crossbeatd crossbeat
+	@cmake --build --preset $(PRESET) --target crossbeatd crossbeat crossbeat-volume crossbeat-witness
 	@scripts/sbom build/$(PRESET) $(version) build/$(PRESET)/crossbeat.spdx.json
 	@cd build/$(PRESET) && cpack -G DEB -B "$(CURDIR)/build" >cpack.log 2>&1 || { tail -n 20 cpack.log; exit 1; }
 	@ls build/*.deb

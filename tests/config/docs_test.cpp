@@ -106,8 +106,8 @@ TEST(Document, TellsEveryKeyAndNoOther) {
 TEST(Document, TellsTheDefaultsThatHold) {
   const std::string least = contents(fixtures() / "good/minimal.toml") +
                             "[[service]]\nname = \"x\"\nunit = \"x.service\"\n"
-                             "[[hook]]\nname = \"x\"\ncommand = [\"/x\"]\n"
-                             "[volume]\nsize = \"1GiB\"\n";
+                            "[[hook]]\nname = \"x\"\ncommand = [\"/x\"]\n"
+                            "[volume]\nsize = \"1GiB\"\n";
   const auto node = parse_node(least, "minimal.toml", machine());
   ASSERT_TRUE(node.ok());
   const auto shown = parse_document(node_to_toml(node.value), "shown.toml");

@@ -12,8 +12,8 @@
 //   pairing key      "cbcall01"  1 + 2 * (caller is the secondary) + (0 request,     call_keys
 //                                1 answer)
 //   pairing key      "cbmark01"  1                                                   key_mark
-//   pairing key      "cbdata01"  1                                                   replication_key
-//   pairing key      "cbwitn01"  1                                                   witness_key
+//   pairing key      "cbdata01"  1                                          replication_key
+//   pairing key      "cbwitn01"  1                                          witness_key
 #pragma once
 
 #include <array>
