@@ -49,6 +49,7 @@ def automatic_failover(tell):
         paired_product(lab)
         automatic = {"failover": "Automatic"}
         both(tell, lab, "normal", "PRIMARY_ACTIVE", "SECONDARY_ACTIVE", **automatic)
+        lab.wait_protected()  # still: a machine that stood still meanwhile may have made the primary go solo
         lab.power_off("a")
         lab.wait_state("b", "FAILOVER_ACTIVE", 30)
         both(tell, lab, "the primary has no power", None, "FAILOVER_ACTIVE", "Down", **automatic)

@@ -132,7 +132,7 @@ class Disturbed(Exception):
 
 # What a node allows a late probe before its right to serve runs out; a client's thread is real-time as well.
 LATE_US = 300
-TRIALS = 3
+TRIALS = 12
 
 
 def stood_still(lab, seen):

@@ -227,7 +227,7 @@ Result<> EventStore::prepare() {
   CB_TRY_DO(
       run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA page_size = 4096;"
           "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
-          "PRAGMA synchronous = FULL; PRAGMA cache_size = -512;"
+          "PRAGMA synchronous = NORMAL; PRAGMA cache_size = -512;"
           "PRAGMA wal_autocheckpoint = 100; PRAGMA journal_size_limit = 1048576;"));
   CB_TRY(schema, number_of("PRAGMA user_version"));
   if (schema == 0) {
