@@ -4,7 +4,7 @@
 import os
 import shutil
 
-from story import MAC, nothing_lost, outage_of, planned_restart, protected_pair, story, wait_for
+from story import Disturbed, MAC, nothing_lost, outage_of, planned_restart, protected_pair, stood_still, story, wait_for
 
 GRACE_MS = 500
 
@@ -17,6 +17,8 @@ def freeze_and_thaw(tell):
         lab.verb("freeze", "a")
         seen = client.finish()
         outage = outage_of(seen)
+        if outage and outage["mac_after"] == MAC["a"] and stood_still(lab, seen):
+            raise Disturbed(f"the client's outage was one of the machine's own, before the takeover: {seen}")
         tell.check(
             "the client was served on by the frozen node for its grace, then by the secondary",
             outage and outage["mac_before"] == MAC["a"] and outage["mac_after"] == MAC["b"],
