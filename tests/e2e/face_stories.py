@@ -123,7 +123,7 @@ def findings(lab, node):
 
 
 # What depends on the machine that the lab stands on, and not on the lab.
-OF_THE_MACHINE = {"swap", "disk", "clock", "real time", "mtu", "offloads", "kernel"}
+OF_THE_MACHINE = {"swap", "disk", "clock", "real time", "mtu", "offloads", "kernel", "resources"}
 
 
 @story("doctor finds nothing wrong with a pair that is well, and finds each thing that is done to it")

@@ -92,6 +92,12 @@ TEST_F(ServiceEdgeTest, AFailedStartIsAnsweredAndWhatRunsStays) {
   EXPECT_TRUE(reported("b: could not be started"));
   ASSERT_TRUE(until([&] { return pid_of("a") != 0; }));
   EXPECT_TRUE(runs(pid_of("a")));
+  // Why it did not run is still known when all is stopped, and how to see more.
+  EXPECT_EQ(result_of(stop()), 0);
+  EXPECT_EQ(state("b"), ServiceState::Stopped);
+  EXPECT_THAT(facts("b").detail, HasSubstr("no room for b"));
+  EXPECT_THAT(facts("b").look, HasSubstr("tail -n 20 "));
+  EXPECT_THAT(facts("b").look, HasSubstr("-b.log"));
 }
 
 TEST_F(ServiceEdgeTest, AStartThatIsTriedAgainLeavesAloneWhatRuns) {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr Duration kSoon = Duration::from_ms(300);  // a move's events go together
 constexpr Duration kFirstRetry = Duration::from_s(2);
-constexpr Duration kLastRetry = Duration::from_s(300);
+constexpr Duration kLastRetry = Duration::from_s(30);
 
 }  // namespace
 
@@ -23,6 +23,7 @@ struct EventExchange::Peer {
   loop::TimerId timer;
   bool asking = false;  // the log for a batch, or the peer
   bool more = false;    // something happened meanwhile
+  bool unknown_there = false;
   Duration retry = kFirstRetry;
 };
 
@@ -67,6 +68,11 @@ void EventExchange::peer_answers(std::uint64_t pairing_id) {
   }
 }
 
+bool EventExchange::is_unknown_there(std::uint64_t pairing_id) const {
+  const auto found = peers_.find(pairing_id);
+  return found != peers_.end() && found->second->unknown_there;
+}
+
 void EventExchange::on_event(const edge::EventEntry& entry) {
   if (entry.origin != events_.origin()) {
     return;  // a peer told it
@@ -106,6 +112,8 @@ void EventExchange::send(Peer& peer, const std::string& batch, std::uint64_t las
     peer.asking = false;
     if (std::exchange(peer.more, false)) {
       call_in(peer, kSoon);
+    } else if (events_.unwritten() > 0) {
+      call_in(peer, kFirstRetry);  // what the disk has not taken is in no batch yet
     }
     return;
   }
@@ -118,6 +126,7 @@ void EventExchange::send(Peer& peer, const std::string& batch, std::uint64_t las
         }
         Peer& told = *found->second;
         told.asking = false;
+        told.unknown_there = outcome.failure.refusal == pairing::Refusal::UnknownPairing;
         if (outcome.peer_done) {
           events_.set_told(id, last);
           told.retry = kFirstRetry;

@@ -32,6 +32,9 @@ class EventExchange {
   void set_pairs(const std::vector<config::Pair>& pairs);
   // The peer is there again.
   void peer_answers(std::uint64_t pairing_id);
+  // The peer was reached and said that it has no such pairing: it is a new machine, or was unpaired
+  // there. Nobody proved who said so: good for advice, for nothing else.
+  bool is_unknown_there(std::uint64_t pairing_id) const;
   // What a peer tells us.
   void take(const config::Pair& pair, const std::string& told,
             std::function<void(pairing::Refusal)> answer);

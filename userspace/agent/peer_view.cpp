@@ -31,6 +31,11 @@ core::PeerFacts facts_from(const cb_peer_facts& said, uint64_t boot) {
 
 }  // namespace
 
+int64_t wall_offset_here(const cb_peer_facts& said) {
+  // Unsigned: what comes from the wire may be anything.
+  return static_cast<int64_t>(said.wall_offset_ns + said.stamp_ns - said.received_ns);
+}
+
 PeerNews read_peer(const edge::Kernel& kernel, unsigned slot) {
   PeerNews news;
   for (unsigned link = 0; link < CB_LINKS; ++link) {
@@ -49,7 +54,7 @@ PeerNews read_peer(const edge::Kernel& kernel, unsigned slot) {
     news.facts = facts_from(*said, boot);
     news.monitor_age = Duration::from_us(said->monitor_age_us);
     news.grant_us = said->grant_us;
-    news.wall_offset_ns = static_cast<int64_t>(said->wall_offset_ns);
+    news.wall_offset_ns = wall_offset_here(*said);
   }
   return news;
 }

@@ -351,6 +351,7 @@ Json Monitor::status_of(const Unit& unit, Instant now) const {
     out["peer_age_ms"] = heard ? Json(as_ms(now - peer.facts.received)) : Json(nullptr);
     out["peer_monitor_age_ms"] = heard ? Json(as_ms(peer.monitor_age)) : Json(nullptr);
     out["peer_monitor_stale"] = state.peer_monitor_stale;
+    out["unknown_at_peer"] = event_exchange_ && event_exchange_->is_unknown_there(pair->id);
     out["clock_offset_ms"] =
         heard ? Json(static_cast<double>(
                          peer.wall_offset_ns -
@@ -407,7 +408,8 @@ Json Monitor::status_of(const Unit& unit, Instant now) const {
                                {"state", service_state(service.state, core::is_serving(state))},
                                {"admin", service.enabled ? "Enabled" : "Disabled"},
                                {"restarts", service.restarts},
-                               {"detail", service.detail}});
+                               {"detail", service.detail},
+                               {"look", service.look}});
   }
   return out;
 }

@@ -51,13 +51,19 @@ int examine(const Context& context, bool all) {
   const auto probe = doctor::machine_probe(context.options().root, std::move(asked));
   const std::vector<Finding> findings = doctor::examine(*probe);
   const Severity worst = doctor::worst_of(findings);
+  const std::string self = probe->configured().node.name;
   if (context.options().json) {
     Json list = Json::array();
     for (const Finding& finding : findings) {
+      Json run = Json::array();
+      for (const doctor::Step& step : finding.steps) {
+        run.push_back({{"on", step.on.empty() ? self : step.on}, {"command", step.command}});
+      }
       list.push_back({{"check", finding.check},
                       {"severity", name_of(finding.severity)},
                       {"what", finding.what},
-                      {"remedy", finding.remedy}});
+                      {"remedy", finding.remedy},
+                      {"run", run}});
     }
     context.print(Json{{"ok", true}, {"worst", name_of(worst)}, {"findings", list}});
     return code_of(worst);
@@ -74,6 +80,10 @@ int examine(const Context& context, bool all) {
                  << " " << finding.check << ": " << harmless(finding.what) << "\n";
     if (!finding.remedy.empty()) {
       terminal.out << "         What to do: " << harmless(finding.remedy) << "\n";
+    }
+    for (const doctor::Step& step : finding.steps) {
+      terminal.out << "           " << harmless(step.on.empty() ? self : step.on) << "# "
+                   << harmless(step.command) << "\n";
     }
   }
   terminal.out << counted(counts[4], "problem") << ", " << counted(counts[3], "warning") << ", "

@@ -231,6 +231,7 @@ std::string status_text(const StatusView& status, const Terminal& terminal) {
                      " does not answer: this node would not take over. Check its cable and switch");
     }
     next.insert(next.end(), status.node.warnings.begin(), status.node.warnings.end());
+    next.insert(next.end(), status.node.doubts.begin(), status.node.doubts.end());
   }
   text += next.empty() ? "\nNothing to do.\n" : "\nWhat to do:\n";
   for (const std::string& hint : next) {

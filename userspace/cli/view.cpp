@@ -53,6 +53,7 @@ PairView pair_of(const Json& json, bool paired) {
   pair.peer_state = text_at(json, "peer_state");
   pair.peer_age_ms = number_at(json, "peer_age_ms");
   pair.peer_monitor_stale = flag_at(json, "peer_monitor_stale");
+  pair.unknown_at_peer = flag_at(json, "unknown_at_peer");
   if (const Json& links = at(json, "links"); links.is_array()) {
     for (const Json& link : links) {
       pair.links.push_back(link_of(link));
@@ -119,7 +120,7 @@ StatusView view_of(const Json& status) {
   view.node.warnings = texts_at(node, "warnings");
   for (const std::string& doubt : texts_at(at(node, "resources"), "doubts")) {
     if (!doubt.starts_with("the load ")) {  // that one comes and goes; a drill tells it
-      view.node.warnings.push_back(doubt);
+      view.node.doubts.push_back(doubt);
     }
   }
   if (const Json& pairings = at(status, "pairings"); pairings.is_array()) {

@@ -51,6 +51,7 @@ struct PairView {
   std::string peer_state;
   std::optional<double> peer_age_ms;
   bool peer_monitor_stale = false;  // its kernel answers, its monitor does not run
+  bool unknown_at_peer = false;     // it was reached, and has no such pairing
   std::vector<LinkView> links;
   std::string profile;
   std::optional<double> detection_us;
@@ -88,6 +89,7 @@ struct NodeView {
   std::string gateway;  // empty: none
   bool gateway_answers = true;
   std::vector<std::string> warnings;
+  std::vector<std::string> doubts;  // what the machine lacks for a takeover
 };
 
 struct StatusView {

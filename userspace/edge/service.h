@@ -36,8 +36,10 @@ struct ServiceFacts {
   std::string name;
   ServiceState state = ServiceState::Stopped;
   bool enabled = true;
-  int restarts = 0;    // since the last start of all; forgotten after a long time without a failure
-  std::string detail;  // of the last failure, one line
+  int restarts = 0;  // since the last start of all; forgotten after a long time without a failure
+  std::string
+      detail;        // of the last failure, one line; stays when a service that gave up is stopped
+  std::string look;  // the command that shows its own words
 };
 
 struct ServiceOptions {

@@ -52,7 +52,13 @@ ServiceUnit::~ServiceUnit() {
 }
 
 ServiceFacts ServiceUnit::facts() const {
-  return {service_.name, state_, service_.enabled, restarts_, detail_};
+  const bool unit = service_.kind == config::Service::Kind::Unit;
+  return {service_.name,
+          state_,
+          service_.enabled,
+          restarts_,
+          detail_,
+          unit ? "journalctl -n 20 -u " + service_.unit : "tail -n 20 " + output_file_};
 }
 
 bool ServiceUnit::become(ServiceState state) {
@@ -144,11 +150,13 @@ void ServiceUnit::bring_up(std::vector<std::string> environment, Instant deadlin
   interrupt();
   environment_ = std::move(environment);
   restarts_ = 0;
+  gave_up_ = false;
   detail_.clear();
   when_free([this, deadline, done = std::move(done)] {
     clean_up_then(deadline, [this, deadline, done] {
       up(deadline, [this, done](int error, const std::string& text) {
         if (error != 0) {
+          gave_up_ = true;
           detail_ = text;
           if (!become(ServiceState::Failed)) {
             return;
@@ -241,7 +249,9 @@ void ServiceUnit::take_down(std::vector<std::string> environment, Instant deadli
       if (error == 0) {
         hands_.run([marks = marks_, name = service_.name] { return marks->remove(name); }, nullptr);
       }
-      detail_ = error != 0 ? text : "";
+      if (error != 0 || !gave_up_) {
+        detail_ = error != 0 ? text : "";
+      }
       if (become(error != 0 ? ServiceState::Failed : ServiceState::Stopped)) {
         done(error, text);
       }
@@ -311,6 +321,7 @@ void ServiceUnit::on_probe(bool good, const std::string& text) {
   if (good) {
     streak_ = std::max(streak_, 0) + 1;
     if (state_ == ServiceState::Failed && streak_ >= service_.health.rise) {
+      gave_up_ = false;
       detail_.clear();
       good_since_ = boottime_now();
       if (!report("is healthy again") || !become(ServiceState::Running)) {
@@ -351,6 +362,7 @@ void ServiceUnit::fail(const std::string& text) {
   streak_ = 0;
   unclean_ = true;
   if (restarts_ >= service_.restarts) {
+    gave_up_ = true;
     const std::string used_up =
         "; all " + std::to_string(service_.restarts) + " local restarts are used up";
     if (report(service_.restarts == 0 ? text : text + used_up) && become(ServiceState::Failed)) {

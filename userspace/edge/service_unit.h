@@ -85,6 +85,7 @@ class ServiceUnit {
   ServiceState state_ = ServiceState::Stopped;
   int restarts_ = 0;
   std::string detail_;
+  bool gave_up_ = false;      // what detail_ says is why it does not run; until it is started again
   std::uint64_t wanted_ = 0;  // grows with everything that is wanted anew
   bool busy_ = false;         // a driver call is under way
   bool starting_ = false;     // ... and it is a start

@@ -85,6 +85,16 @@ class Sickbed final : public doctor::Probe {
     return names;
   }
   std::optional<doctor::Disk> disk(const std::string&) const override { return disk_; }
+  std::vector<doctor::File> largest_below(const std::string& path) const override {
+    std::vector<doctor::File> found;
+    for (const doctor::File& file : large_) {
+      if (file.path.starts_with(path + "/")) {
+        found.push_back(file);
+      }
+    }
+    return found;
+  }
+  std::string real(const std::string& path) const override { return "/root" + path; }
   Result<CommandOutput> run(const std::vector<std::string>& command) const override {
     std::string line;
     for (const std::string& word : command) {
@@ -104,6 +114,7 @@ class Sickbed final : public doctor::Probe {
   std::map<std::string, std::string> files_;
   std::map<std::string, std::string> answers_;
   std::optional<doctor::Disk> disk_;
+  std::vector<doctor::File> large_;
   config::MachineFacts machine_;
   std::string release_ = "6.1.0-18-amd64";
   doctor::Asked asked_;
@@ -114,6 +125,15 @@ TEST(Doctor, FindsNothingOnAHealthyNode) {
   for (const Finding& finding : doctor::examine(Sickbed())) {
     EXPECT_EQ(finding.severity, Severity::Fine) << finding.check << ": " << finding.what;
   }
+}
+
+// All that it says to do: in words, and as commands.
+std::string advice(const Finding& finding) {
+  std::string text = finding.remedy + "\n";
+  for (const doctor::Step& step : finding.steps) {
+    text += step.on + "# " + step.command + "\n";
+  }
+  return text;
 }
 
 struct Illness {
@@ -144,7 +164,7 @@ TEST_P(DoctorFinds, TheIllnessItsRemedyAndNothingElse) {
       ++found;
       EXPECT_EQ(finding.severity, illness.severity) << finding.what;
       EXPECT_THAT(finding.what, HasSubstr(illness.what));
-      EXPECT_THAT(finding.remedy, HasSubstr(illness.remedy));
+      EXPECT_THAT(advice(finding), HasSubstr(illness.remedy));
     }
   }
   EXPECT_EQ(found, 1);
@@ -188,8 +208,29 @@ const std::vector<Illness> kIllnesses = {
      "crossbeat unpair --force", [](Sickbed& b) { b.pair()["heartbeat"] = "Down"; }},
     {"PeerMonitorDead", "pairing", Severity::Problem, "the kernel of mse2 answers, but its monitor",
      "systemctl start crossbeat", [](Sickbed& b) { b.pair()["peer_monitor_stale"] = true; }},
-    {"PeerStopped", "pairing", Severity::Warning, "stopped on purpose", "start it there",
-     [](Sickbed& b) { b.pair()["sub_state"] = "peer-stopped"; }},
+    {"PeerIsNew", "pairing", Severity::Problem, "does not know this pairing",
+     "# crossbeat unpair --force\nmse2# crossbeat pairing-code\n# crossbeat pair 10.10.10.13\n",
+     [](Sickbed& b) {
+       b.pair()["heartbeat"] = "Down";
+       b.pair()["unknown_at_peer"] = true;
+     }},
+    {"PeerIsNewAndNobodyServes", "pairing", Severity::Problem, "does not know this pairing",
+     "crossbeat failover --force",
+     [](Sickbed& b) {
+       b.pair()["heartbeat"] = "Down";
+       b.pair()["serving"] = false;
+       b.machine_.interfaces[0].addresses.resize(1);
+       b.pair()["unknown_at_peer"] = true;
+     }},
+    {"PrimaryIsNew", "pairing", Severity::Problem, "does not know this pairing",
+     "mse2# crossbeat recover --from 10.10.10.12\n",
+     [](Sickbed& b) {
+       b.pair()["self_role"] = "Secondary";
+       b.pair()["heartbeat"] = "Down";
+       b.pair()["unknown_at_peer"] = true;
+     }},
+    {"PeerStopped", "pairing", Severity::Warning, "stopped on purpose",
+     "mse2# systemctl start crossbeat", [](Sickbed& b) { b.pair()["sub_state"] = "peer-stopped"; }},
     {"DataOld", "pairing", Severity::Warning, "data may be old", "into step",
      [](Sickbed& b) { b.pair()["stale"] = true; }},
     {"LedgerFailed", "pairing", Severity::Problem, "ledger cannot be written", "make room",
@@ -236,9 +277,25 @@ const std::vector<Illness> kIllnesses = {
      [](Sickbed& b) {
        b.pair()["platform"] = {{"allowed", false}, {"text", "not in the matrix"}};
      }},
-    {"ServiceFailed", "services", Severity::Problem, "the service database is failed", "journalctl",
+    {"ServiceFailed", "services", Severity::Problem, "the service database is failed",
+     "# journalctl -n 20 -u db\n# crossbeat restart\n",
      [](Sickbed& b) {
-       b.pair()["services"] = Json::array({{{"name", "database"}, {"state", "failed"}}});
+       b.pair()["services"] = Json::array(
+           {{{"name", "database"}, {"state", "failed"}, {"look", "journalctl -n 20 -u db"}}});
+     }},
+    {"ServiceMadeCommandMove", "services", Severity::Warning,
+     "database did not run here, so mse2 serves: no room",
+     "# tail -n 20 /log\n# crossbeat failback\n",
+     [](Sickbed& b) {
+       b.pair()["serving"] = false;
+       b.pair()["state"] = "TERMINATED";
+       b.pair()["sub_state"] = "peer-in-command";
+       b.pair()["peer_state"] = "FAILOVER_ACTIVE";
+       b.machine_.interfaces[0].addresses.resize(1);
+       b.pair()["services"] = Json::array({{{"name", "database"},
+                                            {"state", "stopped"},
+                                            {"detail", "no room"},
+                                            {"look", "tail -n 20 /log"}}});
      }},
     {"ServiceStoppedThoughServing", "services", Severity::Problem, "database is stopped",
      "crossbeat restart",
@@ -280,6 +337,13 @@ const std::vector<Illness> kIllnesses = {
     {"EnergyEfficient", "offloads", Severity::Warning, "energy-efficient Ethernet is on at eth0",
      "eee off",
      [](Sickbed& b) { b.answers_["ethtool --show-eee eth0"] = "EEE status: enabled - active\n"; }},
+    {"LittleMemory", "resources", Severity::Warning, "for a takeover: only 20 MB of memory",
+     "end what",
+     [](Sickbed& b) {
+       b.node()["resources"] = {{"doubts",
+                                 {"only 20 MB of memory are left (1 %): see top",
+                                  "only 20 MB of disk are left below here"}}};
+     }},
     {"GenericXdp", "xdp", Severity::Note, "generic mode", "ethtool -i",
      [](Sickbed& b) { b.node()["xdp_mode"] = "generic"; }},
     {"AddressRemoved", "xdp", Severity::Warning, "was removed by somebody else", "find out who",
@@ -287,7 +351,8 @@ const std::vector<Illness> kIllnesses = {
        b.node()["warnings"] = {"address 10.10.10.11 was removed by somebody else"};
      }},
     {"NetworkdTakesAddresses", "network manager", Severity::Warning, "systemd-networkd takes",
-     "KeepConfiguration=static",
+     "# printf '[Network]\\nKeepConfiguration=static\\n' > "
+     "/root/etc/systemd/network/10-crossbeat-eth0.network.d/crossbeat.conf\n# networkctl reload\n",
      [](Sickbed& b) {
        b.files_["/etc/systemd/network/10-crossbeat-eth0.network"] = "[Match]\nName=eth0\n";
      }},
@@ -310,10 +375,10 @@ const std::vector<Illness> kIllnesses = {
      [](Sickbed& b) {
        b.answers_["timedatectl show -p NTP -p NTPSynchronized"] = "NTP=no\nNTPSynchronized=no\n";
      }},
-    {"ClocksApart", "clock", Severity::Warning, "mse2 differ by 250 ms", "NTP",
-     [](Sickbed& b) { b.pair()["clock_offset_ms"] = -250.0; }},
-    {"ClocksFarApart", "clock", Severity::Problem, "differ by 1 h 0 min", "NTP",
-     [](Sickbed& b) { b.pair()["clock_offset_ms"] = 3'600'000.0; }},
+    {"ClocksApart", "clock", Severity::Warning, "the clock of mse2 is 250 ms behind",
+     "mse2# timedatectl set-ntp true", [](Sickbed& b) { b.pair()["clock_offset_ms"] = -250.0; }},
+    {"ClocksFarApart", "clock", Severity::Problem, "mse2 is 1 h 0 min ahead of",
+     "it is mse2's that is wrong", [](Sickbed& b) { b.pair()["clock_offset_ms"] = 3'600'000.0; }},
     {"FifoOnly", "real time", Severity::Note, "'fifo', not 'deadline'", "CAP_SYS_NICE",
      [](Sickbed& b) { b.node()["scheduling"]["probe"] = "fifo"; }},
     {"NoRealTime", "real time", Severity::Warning, "'nice', not 'deadline'", "LimitRTPRIO",
@@ -349,6 +414,35 @@ TEST(Doctor, TellsOfAFullDiskBothOfDataAndOfLogs) {
   bed.disk_->bytes_free = 5u << 30;
   bed.disk_->files_free = 1;
   EXPECT_EQ(doctor::worst_of(doctor::examine(bed)), Severity::Problem);
+}
+
+TEST(Doctor, NamesWhatFillsTheDiskAndIsNotCrossbeats) {
+  Sickbed bed;
+  bed.disk_->bytes_free = 1u << 20;
+  bed.large_ = {{"/var/lib/crossbeat/volumes/10.10.10.11/log", 8u << 30},
+                {"/var/lib/crossbeat/core of the day.1", 2u << 30},
+                {"/var/lib/crossbeat/events.db", 9u << 20},
+                {"/var/lib/crossbeat/small", 1000}};
+  int found = 0;
+  for (const Finding& finding : doctor::examine(bed)) {
+    if (finding.check == "disk" && !finding.steps.empty()) {
+      ++found;
+      EXPECT_THAT(finding.what, HasSubstr("/var/lib/crossbeat has 1 MB left"));
+      EXPECT_THAT(finding.remedy, HasSubstr("core of the day.1 (2048 MB)"));
+      EXPECT_EQ(finding.steps.size(), 1u);
+      EXPECT_EQ(finding.steps[0].command, "rm -i -- '/root/var/lib/crossbeat/core of the day.1'");
+    }
+  }
+  EXPECT_EQ(found, 1);
+}
+
+TEST(Doctor, AFileBesideNetworkdsOwnIsTakenForWhatItIs) {
+  Sickbed bed;
+  const std::string file = "/etc/systemd/network/10-crossbeat-eth0.network";
+  bed.files_[file] = "[Match]\nName=eth0\n";
+  EXPECT_EQ(doctor::worst_of(doctor::examine(bed)), Severity::Warning);
+  bed.files_[file + ".d/crossbeat.conf"] = "[Network]\nKeepConfiguration=static\n";
+  EXPECT_EQ(doctor::worst_of(doctor::examine(bed)), Severity::Fine);
 }
 
 TEST(Doctor, AMonitorThatDoesNotRunMayLackItsFileSystem) {
@@ -406,6 +500,9 @@ TEST(Doctor, TheTextShowsFindingsFirstAndCountsTheRest) {
   const Ran ran = run_cli(monitor.root(), {"doctor"});
   EXPECT_THAT(ran.out, HasSubstr("problem  pairing: nothing is heard of mse2 (10.10.10.13)\n"
                                  "         What to do: look at that machine"));
+  monitor.answers("status", {primary_status({{"sub_state", "peer-stopped"}})});
+  EXPECT_THAT(run_cli(monitor.root(), {"doctor"}).out,
+              HasSubstr("crossbeat\n           mse2# systemctl start crossbeat\n"));
   EXPECT_THAT(ran.out, testing::ContainsRegex("[0-9]+ problems?, [0-9]+ warnings?, [0-9]+ notes?; "
                                               "[0-9]+ fine, [0-9]+ not looked at"));
   EXPECT_THAT(ran.out, testing::Not(HasSubstr("fine     ")));

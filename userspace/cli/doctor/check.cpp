@@ -52,6 +52,7 @@ const std::vector<Check>& checks() {
                                           {"real time", check_real_time},
                                           {"swap", check_swap},
                                           {"disk", check_disk},
+                                          {"resources", check_resources},
                                           {"governor", check_governor}};
   return list;
 }

@@ -50,6 +50,7 @@ void check_clock(const Probe& probe, Report& report);
 void check_real_time(const Probe& probe, Report& report);
 void check_swap(const Probe& probe, Report& report);
 void check_disk(const Probe& probe, Report& report);
+void check_resources(const Probe& probe, Report& report);
 void check_governor(const Probe& probe, Report& report);
 
 }  // namespace cb::cli::doctor

@@ -20,6 +20,23 @@ std::string shown(const Probe& probe, const std::string& path) {
   return std::string(trim(probe.read(path).value_or("")));
 }
 
+// A word that a shell takes as it is.
+std::string shell_word(const std::string& text) {
+  const bool plain =
+      !text.empty() &&
+      text.find_first_not_of(
+          "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:@,") ==
+          std::string::npos;
+  if (plain) {
+    return text;
+  }
+  std::string word = "'";
+  for (const char c : text) {
+    word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  }
+  return word + "'";
+}
+
 std::uint64_t leading_number(std::string_view text) {
   std::size_t digits = 0;
   while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') {
@@ -28,7 +45,34 @@ std::uint64_t leading_number(std::string_view text) {
   return parse_number(text.substr(0, digits)).value_or(0);
 }
 
-void check_offset(const Probe& probe, Report& report) {
+// Does this node's own clock follow NTP? Nothing: nobody can be asked.
+struct Ntp {
+  bool enabled = false;
+  bool synchronized = false;
+};
+
+std::optional<Ntp> ask_ntp(const Probe& probe) {
+  const auto shows = probe.run({"timedatectl", "show", "-p", "NTP", "-p", "NTPSynchronized"});
+  if (!shows || shows->code != 0) {
+    const auto chrony = probe.run({"chronyc", "-n", "tracking"});
+    if (chrony && chrony->code == 0 &&
+        chrony->text.find("Leap status     : Normal") != std::string::npos) {
+      return Ntp{true, true};
+    }
+    return std::nullopt;
+  }
+  return Ntp{shows->text.find("NTP=yes") != std::string::npos,
+             shows->text.find("NTPSynchronized=yes") != std::string::npos};
+}
+
+const char* const kNtpOn = "timedatectl set-ntp true";
+
+// The command that mends this node's own clock; empty when there is nothing to mend.
+std::string clock_command(const std::optional<Ntp>& ntp) {
+  return !ntp || ntp->synchronized ? "" : ntp->enabled ? "timedatectl timesync-status" : kNtpOn;
+}
+
+void check_offset(const Probe& probe, const std::optional<Ntp>& ntp, Report& report) {
   if (!probe.asked().status) {
     report.skipped("the monitor tells nothing of the peer's clock");
     return;
@@ -42,16 +86,32 @@ void check_offset(const Probe& probe, Report& report) {
     if (!offset) {
       continue;
     }
-    const std::string what = "the clocks of this node and of " +
-                             text_at(at(pair, "peer"), "name", "the peer") + " differ by " +
-                             age_text(std::fabs(*offset));
-    const std::string remedy = "let both follow the same NTP servers: crossbeat setup, on both";
-    if (std::fabs(*offset) > kOffsetProblemMs) {
-      report.problem(what, remedy);
-    } else if (std::fabs(*offset) > kOffsetWarningMs) {
-      report.warning(what, remedy);
+    const std::string peer = text_at(at(pair, "peer"), "name", "the peer");
+    const double ahead = *offset;
+    const std::string what = "the clock of " + peer + " is " + age_text(std::fabs(ahead)) +
+                             (ahead < 0 ? " behind" : " ahead of") + " this node's";
+    if (std::fabs(ahead) <= kOffsetWarningMs) {
+      report.fine("the clocks of this node and of " + peer + " differ by " +
+                  age_text(std::fabs(ahead)));
+      continue;
+    }
+    // Which of them is wrong is known where one follows NTP.
+    const bool ours_is_right = ntp && ntp->synchronized;
+    const std::string remedy =
+        ours_is_right ? "this node follows NTP: it is " + peer +
+                            "'s that is wrong; other servers: "
+                            "crossbeat setup, on both"
+                      : "let both follow the same NTP servers; to name others: crossbeat setup, on "
+                        "both";
+    Steps steps;
+    if (!ours_is_right) {
+      steps.push_back({ntp && ntp->enabled ? clock_command(ntp) : kNtpOn});
+    }
+    steps.push_back({kNtpOn, peer});
+    if (std::fabs(ahead) > kOffsetProblemMs) {
+      report.problem(what, remedy, steps);
     } else {
-      report.fine(what);
+      report.warning(what, remedy, steps);
     }
   }
 }
@@ -92,26 +152,21 @@ void check_kernel(const Probe& probe, Report& report) {
 }
 
 void check_clock(const Probe& probe, Report& report) {
-  const auto shows = probe.run({"timedatectl", "show", "-p", "NTP", "-p", "NTPSynchronized"});
-  if (!shows || shows->code != 0) {
-    const auto chrony = probe.run({"chronyc", "-n", "tracking"});
-    if (chrony && chrony->code == 0 &&
-        chrony->text.find("Leap status     : Normal") != std::string::npos) {
-      report.fine("the clock follows NTP (chrony)");
-    } else {
-      report.note("nobody can be asked whether the clock follows NTP");
-    }
-  } else if (shows->text.find("NTPSynchronized=yes") != std::string::npos) {
+  const std::optional<Ntp> ntp = ask_ntp(probe);
+  if (!ntp) {
+    report.note("nobody can be asked whether the clock follows NTP");
+  } else if (ntp->synchronized) {
     report.fine("the clock follows NTP");
-  } else if (shows->text.find("NTP=yes") != std::string::npos) {
-    report.warning("NTP is enabled, but the clock is not synchronized",
-                   "can its servers be reached? timedatectl timesync-status; other servers: "
-                   "crossbeat setup");
+  } else if (ntp->enabled) {
+    report.warning(
+        "NTP is enabled, but the clock is not synchronized",
+        "can its servers be reached (timedatectl timesync-status)? Other servers: crossbeat setup",
+        {{clock_command(ntp)}});
   } else {
     report.warning("NTP is not enabled: the clocks of the nodes drift apart",
-                   "run crossbeat setup and name NTP servers, on both nodes");
+                   "switch it on, on both nodes; to name servers: crossbeat setup", {{kNtpOn}});
   }
-  check_offset(probe, report);
+  check_offset(probe, ntp, report);
 }
 
 void check_real_time(const Probe& probe, Report& report) {
@@ -176,6 +231,54 @@ void check_swap(const Probe& probe, Report& report) {
   }
 }
 
+namespace {
+
+// What Crossbeat itself keeps there: nobody is told to delete it.
+bool is_ours(const std::string& path) {
+  for (const char* own :
+       {"/var/lib/crossbeat/pairs/", "/var/lib/crossbeat/ledger/", "/var/lib/crossbeat/volumes/",
+        "/var/lib/crossbeat/events.db", "/var/lib/crossbeat/events.jsonl",
+        "/var/lib/crossbeat/licence", "/var/lib/crossbeat/last_status.json",
+        "/var/lib/crossbeat/setup.", "/var/log/crossbeat/"}) {
+    if (path.starts_with(own)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+struct Room {
+  std::string remedy;
+  Steps steps;
+};
+
+Room make_room(const Probe& probe, const std::string& folder) {
+  constexpr std::uint64_t kWorthIt = 1 * kMega;
+  constexpr std::size_t kShown = 3;
+  Room room;
+  std::string named;
+  for (const File& file : probe.largest_below(folder)) {
+    if (room.steps.size() == kShown || file.bytes < kWorthIt || is_ours(file.path)) {
+      continue;
+    }
+    const std::string real = probe.real(file.path);
+    named +=
+        (named.empty() ? "" : ", ") + real + " (" + std::to_string(file.bytes / kMega) + " MB)";
+    room.steps.push_back({"rm -i -- " + shell_word(real)});
+  }
+  if (room.steps.empty()) {
+    room.remedy = "make room: du -xh " + probe.real(folder) +
+                  " | sort -h; old logs first (journalctl --vacuum-size=100M); or give it a larger "
+                  "disk. Nothing below it that is Crossbeat's may be deleted";
+  } else {
+    room.remedy = "make room; not Crossbeat's, and large: " + named +
+                  ". Move away what is needed, delete what is not";
+  }
+  return room;
+}
+
+}  // namespace
+
 void check_disk(const Probe& probe, Report& report) {
   bool any = false;
   for (const char* path : {"/var/lib/crossbeat", "/var/log/crossbeat"}) {
@@ -189,20 +292,38 @@ void check_disk(const Probe& probe, Report& report) {
     const std::string what = std::string(path) + " has " +
                              std::to_string(disk->bytes_free / kMega) + " MB left (" +
                              std::to_string(static_cast<int>(left)) + " %)";
-    const std::string remedy = std::string("make room: du -xh ") + path +
-                               " | sort -h; old logs first (journalctl --vacuum-size=100M)";
+    const auto [remedy, steps] = make_room(probe, path);
     const bool no_files = disk->files > 0 && disk->files_free * 100 < disk->files;
     if (disk->bytes_free < 16 * kMega || no_files) {
       report.problem(no_files ? std::string(path) + " can hold hardly any more files" : what,
-                     remedy);
+                     remedy, steps);
     } else if (disk->bytes_free < 256 * kMega && left < 10) {
-      report.warning(what, remedy);
+      report.warning(what, remedy, steps);
     } else {
       report.fine(what);
     }
   }
   if (!any) {
     report.note("the disk of /var/lib/crossbeat cannot be looked at");
+  }
+}
+
+void check_resources(const Probe& probe, Report& report) {
+  if (!probe.asked().status) {
+    report.skipped("the monitor tells nothing");
+    return;
+  }
+  bool fine = true;
+  for (const std::string& doubt : view_of(*probe.asked().status).node.doubts) {
+    if (doubt.find(" of disk are left ") != std::string::npos) {
+      continue;  // the disk has a check of its own
+    }
+    fine = false;
+    report.warning("for a takeover: " + doubt,
+                   "end what is not needed; or give it a larger machine");
+  }
+  if (fine) {
+    report.fine("the machine has enough left for a takeover");
   }
 }
 

@@ -59,6 +59,34 @@ void tell_mtu(const Probe& probe, const std::string& name, Report& report) {
   }
 }
 
+const char* const kNetworkdFolder = "/etc/systemd/network";
+
+// The .network files of an interface.
+std::vector<std::string> networkd_files(const Probe& probe, const std::string& interface) {
+  std::vector<std::string> files;
+  for (const std::string& name : probe.names_in(kNetworkdFolder)) {
+    const std::string path = std::string(kNetworkdFolder) + "/" + name;
+    if (name.ends_with(".network") &&
+        probe.read(path).value_or("").find("Name=" + interface) != std::string::npos) {
+      files.push_back(path);
+    }
+  }
+  return files;
+}
+
+// It, or what lies beside it for it.
+bool keeps_addresses(const Probe& probe, const std::string& file) {
+  const auto keeps = [&](const std::string& path) {
+    const std::string text = probe.read(path).value_or("");
+    return text.find("KeepConfiguration=static") != std::string::npos ||
+           text.find("KeepConfiguration=yes") != std::string::npos;
+  };
+  const std::vector<std::string> beside = probe.names_in(file + ".d");
+  return keeps(file) || std::any_of(beside.begin(), beside.end(), [&](const std::string& name) {
+           return name.ends_with(".conf") && keeps(file + ".d/" + name);
+         });
+}
+
 }  // namespace
 
 void check_interfaces(const Probe& probe, Report& report) {
@@ -168,22 +196,20 @@ void check_network_manager(const Probe& probe, Report& report) {
   }
   bool fine = true;
   if (probe.is_there(wants + "systemd-networkd.service")) {
-    bool ours = false;
-    bool kept = false;
-    for (const std::string& file : probe.names_in("/etc/systemd/network")) {
-      const std::string text = probe.read("/etc/systemd/network/" + file).value_or("");
-      if (file.ends_with(".network") && text.find("Name=" + name) != std::string::npos) {
-        ours = true;
-        kept = kept || text.find("KeepConfiguration=") != std::string::npos;
+    for (const std::string& file : networkd_files(probe, name)) {
+      if (keeps_addresses(probe, file)) {
+        continue;
       }
-    }
-    if (ours && !kept) {
       fine = false;
-      report.warning("systemd-networkd takes the virtual address away from " + name +
-                         " whenever it is restarted",
-                     "run crossbeat setup, or write KeepConfiguration=static below [Network] in "
-                     "the .network file of " +
-                         name);
+      const std::string folder = probe.real(file + ".d");
+      report.warning(
+          "systemd-networkd takes the virtual address away from " + name +
+              " whenever it is restarted, because of " + probe.real(file),
+          "let it keep what it did not set: KeepConfiguration=static below [Network], in "
+          "that file or beside it",
+          {{"mkdir -p " + folder},
+           {"printf '[Network]\\nKeepConfiguration=static\\n' > " + folder + "/crossbeat.conf"},
+           {"networkctl reload"}});
     }
   }
   if (probe.is_there(wants + "NetworkManager.service")) {

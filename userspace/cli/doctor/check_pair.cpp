@@ -43,6 +43,33 @@ void tell_synchronization(const PairView& pair, const std::string& pairing, Repo
   }
 }
 
+// The peer's machine answers, and says that it has no such pairing.
+void tell_unknown(const PairView& pair, const std::string& self, const std::string& pairing,
+                  Report& report) {
+  const std::string what = pair.peer_name + " (" + pair.peer_address +
+                           ") runs, but does not know this pairing: it is a new machine, or was "
+                           "unpaired there";
+  if (pair.primary && !pair.serving) {
+    report.problem(what, "this node cannot prove that its data is the newest; when the old " +
+                             pair.peer_name +
+                             " is lost for good: crossbeat failover --force, and look here again");
+  } else if (pair.primary) {
+    report.problem(what,
+                   "if it shall stand by here again, pair it anew; this node serves on meanwhile",
+                   {{"crossbeat unpair --force" + pairing},
+                    {"crossbeat pairing-code", pair.peer_name},
+                    {"crossbeat pair " + pair.peer_address}});
+  } else {
+    report.problem(what,
+                   "if it replaces the primary, it can have its configuration and this pairing "
+                   "back: stop it, and let it recover",
+                   {{"systemctl stop crossbeat", pair.peer_name},
+                    {"crossbeat pairing-code"},
+                    {"crossbeat recover --from " + self, pair.peer_name},
+                    {"systemctl start crossbeat", pair.peer_name}});
+  }
+}
+
 // False: something was told. A volume that waits says what for; what ends each wait is known.
 bool tell_volume(const PairView& pair, Report& report) {
   if (!pair.volume.is_object()) {
@@ -103,9 +130,9 @@ void check_monitor(const Probe& probe, Report& report) {
                    "run this as root; if that is not it, look at systemctl status crossbeat, and "
                    "restart it: systemctl restart crossbeat");
   } else {
-    report.problem(
-        "the health monitor is not running, so nothing of this node is protected",
-        "start it: systemctl start crossbeat; if it ends again: journalctl -u crossbeat");
+    report.problem("the health monitor is not running, so nothing of this node is protected",
+                   "start it: systemctl start crossbeat; if it ends again: journalctl -u crossbeat",
+                   {{"systemctl start crossbeat"}});
   }
 }
 
@@ -133,7 +160,10 @@ void check_pairing(const Probe& probe, Report& report) {
   for (const PairView& pair : view->pairings) {
     if (pair.state == "GRACEFUL_SHUTDOWN" || pair.sub_state == "peer-stopped") {
       report.warning(pair.peer_name + " was stopped on purpose",
-                     "start it there: systemctl start crossbeat");
+                     "start it there: systemctl start crossbeat",
+                     {{"systemctl start crossbeat", pair.peer_name}});
+    } else if (pair.unknown_at_peer && !pair.heartbeat_up) {
+      tell_unknown(pair, view->node.hm_address, choice(*view, pair), report);
     } else if (!pair.heartbeat_up) {
       report.problem(
           "nothing is heard of " + pair.peer_name + " (" + pair.peer_address + ")",
@@ -144,7 +174,8 @@ void check_pairing(const Probe& probe, Report& report) {
       report.problem("the kernel of " + pair.peer_name + " answers, but its monitor does not run",
                      "there: systemctl start crossbeat; if it ends again: journalctl -u crossbeat; "
                      "if that machine is gone for good: crossbeat unpair --force" +
-                         choice(*view, pair));
+                         choice(*view, pair),
+                     {{"systemctl start crossbeat", pair.peer_name}});
     } else {
       report.fine("heartbeats of " + pair.peer_name + " arrive");
     }
@@ -290,12 +321,28 @@ void check_services(const Probe& probe, Report& report) {
       const std::string state = text_at(service, "state");
       const bool down =
           pair->serving && state == "stopped" && text_at(service, "admin", "Enabled") == "Enabled";
-      if (state == "failed" || down) {
-        fine = false;
-        report.problem("the service " + text_at(service, "name", "?") + " is " + state + " " +
-                           text_at(service, "detail"),
-                       "look at its own log (journalctl -u with its unit), mend it, then: "
-                       "crossbeat restart");
+      // It moved away because of this service, which is at rest now and has its last words still.
+      const bool moved_for_it = pair->primary && !pair->serving && state != "running" &&
+                                !text_at(service, "detail").empty() &&
+                                is_in_command(pair->peer_state);
+      if (state != "failed" && !down && !moved_for_it) {
+        continue;
+      }
+      fine = false;
+      const std::string name = text_at(service, "name", "?");
+      const std::string back = "crossbeat failback" + choice(*view, *pair);
+      Steps steps;
+      if (const std::string look = text_at(service, "look"); !look.empty()) {
+        steps.push_back({look});
+      }
+      steps.push_back({moved_for_it ? back : "crossbeat restart"});
+      if (moved_for_it) {
+        report.warning("the service " + name + " did not run here, so " + pair->peer_name +
+                           " serves: " + text_at(service, "detail"),
+                       "see its own words, mend it, then take command back: " + back, steps);
+      } else {
+        report.problem("the service " + name + " is " + state + " " + text_at(service, "detail"),
+                       "see its own words, mend it, then: crossbeat restart", steps);
       }
     }
   }

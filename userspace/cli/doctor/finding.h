@@ -13,11 +13,19 @@ namespace cb::cli::doctor {
 // worth knowing and harms nobody.
 enum class Severity : std::uint8_t { Fine, Skipped, Note, Warning, Problem };
 
+// A command that can be run as it stands, by root.
+struct Step {
+  std::string command;
+  std::string on = {};  // the name of the node; empty: the one that was examined
+};
+using Steps = std::vector<Step>;
+
 struct Finding {
   std::string check;  // "swap"
   Severity severity = Severity::Fine;
   std::string what;    // a sentence, without the full stop
   std::string remedy;  // what to do; a Warning or a Problem always has one
+  Steps steps = {};    // the remedy as commands, one after the other, where commands can do it
 };
 
 const char* name_of(Severity severity);
@@ -32,18 +40,18 @@ class Report {
   void note(std::string what, std::string remedy = "") {
     add(Severity::Note, std::move(what), std::move(remedy));
   }
-  void warning(std::string what, std::string remedy) {
-    add(Severity::Warning, std::move(what), std::move(remedy));
+  void warning(std::string what, std::string remedy, Steps steps = {}) {
+    add(Severity::Warning, std::move(what), std::move(remedy), std::move(steps));
   }
-  void problem(std::string what, std::string remedy) {
-    add(Severity::Problem, std::move(what), std::move(remedy));
+  void problem(std::string what, std::string remedy, Steps steps = {}) {
+    add(Severity::Problem, std::move(what), std::move(remedy), std::move(steps));
   }
   std::size_t size() const { return findings_.size(); }
   const std::vector<Finding>& findings() const { return findings_; }
 
  private:
-  void add(Severity severity, std::string what, std::string remedy) {
-    findings_.push_back({check_, severity, std::move(what), std::move(remedy)});
+  void add(Severity severity, std::string what, std::string remedy, Steps steps = {}) {
+    findings_.push_back({check_, severity, std::move(what), std::move(remedy), std::move(steps)});
   }
   std::string check_;
   std::vector<Finding> findings_;

@@ -14,6 +14,8 @@ namespace cb::cli::doctor {
 namespace {
 
 constexpr std::size_t kFileBytesMax = 1u << 20;
+constexpr std::size_t kLargestShown = 16;
+constexpr std::size_t kWalkMax = 20'000;  // files that are looked at; more would take too long
 
 class MachineProbe final : public Probe {
  public:
@@ -51,6 +53,37 @@ class MachineProbe final : public Probe {
     return Disk{facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize, facts.f_files,
                 facts.f_favail};
   }
+  std::vector<File> largest_below(const std::string& path) const override {
+    namespace fs = std::filesystem;
+    std::vector<File> files;
+    struct stat top {};
+    if (stat(place(path).c_str(), &top) != 0) {
+      return files;
+    }
+    std::error_code error;
+    std::size_t seen = 0;
+    fs::recursive_directory_iterator entry(place(path),
+                                           fs::directory_options::skip_permission_denied, error);
+    for (; !error && entry != fs::recursive_directory_iterator() && seen < kWalkMax;
+         entry.increment(error), ++seen) {
+      struct stat facts {};
+      if (lstat(entry->path().c_str(), &facts) != 0) {
+        continue;
+      }
+      if (facts.st_dev != top.st_dev) {
+        entry.disable_recursion_pending();
+      } else if (S_ISREG(facts.st_mode)) {
+        // What it takes, not how long it is: files have holes.
+        files.push_back({path + entry->path().string().substr(place(path).size()),
+                         static_cast<std::uint64_t>(facts.st_blocks) * 512});
+      }
+    }
+    std::sort(files.begin(), files.end(),
+              [](const File& one, const File& other) { return one.bytes > other.bytes; });
+    files.resize(std::min(files.size(), kLargestShown));
+    return files;
+  }
+  std::string real(const std::string& path) const override { return place(path); }
   Result<CommandOutput> run(const std::vector<std::string>& command) const override {
     return run_command(command, Duration::from_s(5));
   }

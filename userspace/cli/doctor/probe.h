@@ -22,6 +22,11 @@ struct Disk {
   std::uint64_t files_free = 0;
 };
 
+struct File {
+  std::string path;  // as the other paths here: below the root
+  std::uint64_t bytes = 0;
+};
+
 // What the monitor said, or why it said nothing.
 struct Asked {
   std::optional<Json> status;
@@ -47,6 +52,10 @@ class Probe {
   virtual bool is_there(const std::string& path) const = 0;
   virtual std::vector<std::string> names_in(const std::string& path) const = 0;
   virtual std::optional<Disk> disk(const std::string& path) const = 0;
+  // Plain files, the largest first, a few of them; of the same file system only.
+  virtual std::vector<File> largest_below(const std::string& path) const = 0;
+  // Where a file of the checks is for the rest of the machine.
+  virtual std::string real(const std::string& path) const = 0;
   virtual Result<CommandOutput> run(const std::vector<std::string>& command) const = 0;
   virtual config::MachineFacts machine() const = 0;
   virtual std::string kernel_release() const = 0;
