@@ -26,6 +26,8 @@ constexpr std::size_t kBatch = 128;             // in one call of on_packets, at
 constexpr std::size_t kBatchBytes = 256 << 10;  // ... so that acknowledgements go out meanwhile
 constexpr std::size_t kFramesAtOnce = 1024;     // of a ring in one turn
 constexpr std::size_t kBytesAtOnce = 1 << 20;   // ... so that the rest of the loop gets its turn
+constexpr std::size_t kBulkBytes = 128 << 10;   // at once: more is on its way
+constexpr Duration kRest = Duration::from_us(100);
 constexpr std::size_t kLargeFrame = 65'536 - 128;
 // TC_PRIO_BULK: behind heartbeats in queues that look at it.
 constexpr int kBulk = 2;
@@ -140,13 +142,13 @@ Packet::~Packet() {
   loop_.unwatch(large_.fd());
   loop_.cancel(timer_);
   loop_.cancel(tell_);
+  loop_.cancel(rest_);
 }
 
 void Packet::listen(Events events) {
   CB_CHECK_MSG(!events_.on_packets, "one listener");
   events_ = std::move(events);
-  loop_.watch(small_.fd(), [this] { drain(small_); });
-  loop_.watch(large_.fd(), [this] { drain(large_); });
+  watch_rings();
   tick();
 }
 
@@ -308,13 +310,58 @@ void Packet::take_greeting(const Frame& frame) {
 
 // ---- receiving
 
-void Packet::drain(Ring& ring) {
+void Packet::watch_rings() {
+  loop_.watch(small_.fd(), [this] { on_readable(); });
+  loop_.watch(large_.fd(), [this] { on_readable(); });
+}
+
+void Packet::on_readable() {
+  const std::size_t bytes = drain();
+  if (bytes >= kBulkBytes) {
+    loop_.unwatch(small_.fd());
+    loop_.unwatch(large_.fd());
+    rest(bytes < kBytesAtOnce ? kRest : Duration{});
+  }
+}
+
+// While bulk arrives the rings are looked at now and then. To be woken for every frame would cost
+// more than the frame, on a virtual machine the one that sends as well.
+void Packet::rest(Duration span) {
+  rest_ = loop_.after(span, [this] {
+    rest_ = {};
+    const std::size_t bytes = drain();
+    if (bytes >= kBulkBytes) {
+      rest(bytes < kBytesAtOnce ? kRest : Duration{});
+    } else {
+      watch_rings();
+    }
+  });
+}
+
+// The ring whose front frame came first: a short packet must not seem to overtake the long ones
+// that were sent before it, which its acknowledgement would make look lost.
+Ring* Packet::oldest(Ring::Seen& seen) {
+  Ring::Seen small = small_.front();
+  const Ring::Seen large = large_.front();
+  if (large.there && !small.there) {
+    small = small_.front();  // it may have come between the two looks, and before the long one
+  }
+  if (!small.there && !large.there) {
+    return nullptr;
+  }
+  const bool small_first = small.there && (!large.there || small.arrived < large.arrived);
+  seen = small_first ? small : large;
+  return small_first ? &small_ : &large_;
+}
+
+std::size_t Packet::drain() {
   std::size_t frames = 0;
   std::size_t bytes = 0;
   std::size_t batch_bytes = 0;
+  Ring::Seen seen;
   while (frames < kFramesAtOnce && bytes < kBytesAtOnce) {
-    const Ring::Seen seen = ring.front();
-    if (!seen.there) {
+    Ring* const ring = oldest(seen);
+    if (ring == nullptr) {
       break;
     }
     ++frames;
@@ -323,27 +370,30 @@ void Packet::drain(Ring& ring) {
     if (!take(seen)) {
       ++foreign_;
     }
-    ring.hold();
+    ring->hold();
     if (batch_.size() >= kBatch || batch_bytes >= kBatchBytes || !assembly_.has_room() ||
-        ring.held() > ring.slots() / 4) {
-      flush(ring);
+        ring->held() > ring->slots() / 4) {
+      flush();
       batch_bytes = 0;
     }
   }
-  flush(ring);
+  flush();
   if (frames == 0) {
-    ring.clear_error();
+    small_.clear_error();
+    large_.clear_error();
   }
+  return bytes;
 }
 
-void Packet::flush(Ring& ring) {
+void Packet::flush() {
   if (!batch_.empty()) {
     received_ += batch_.size();
     events_.on_packets(batch_);
     batch_.clear();
   }
   assembly_.release();
-  ring.release();
+  small_.release();
+  large_.release();
 }
 
 bool Packet::take(Ring::Seen seen) {

@@ -40,11 +40,15 @@ class Packet final : public PacketLink {
   void tick();
   void greet(bool ask);
   void forget_peer() noexcept;
-  void drain(Ring& ring);
+  void on_readable();
+  void watch_rings();
+  void rest(Duration span);
+  std::size_t drain();
+  Ring* oldest(Ring::Seen& seen);
   bool take(Ring::Seen seen);
   void take_packet(const Frame& frame, ConstBytes bytes);
   void take_greeting(const Frame& frame);
-  void flush(Ring& ring);
+  void flush();
   std::size_t send_some(std::span<const ConstBytes> packets, bool* blocked);
   bool can_super() const noexcept;
   Mac destination() const noexcept;
@@ -60,6 +64,7 @@ class Packet final : public PacketLink {
   std::unique_ptr<Writable> writable_;
   loop::TimerId timer_;
   loop::TimerId tell_;
+  loop::TimerId rest_;          // set: the rings are looked at when it ends, not when they fill
   int bound_ = 0;               // the index that the sockets are bound to
   std::size_t shaped_mtu_ = 0;  // the MTU that the rings are made for
   std::string trouble_;         // why nothing goes, for facts

@@ -180,13 +180,14 @@ Ring::Seen Ring::front() noexcept {
   if ((status & TP_STATUS_USER) == 0) {
     return {};
   }
+  const std::uint64_t arrived = header->tp_sec * std::uint64_t{1'000'000'000} + header->tp_nsec;
   // Ours to read, but believed only as far as the slot goes.
   const std::size_t at = header->tp_mac;
   const std::size_t length = header->tp_snaplen;
   if (header->tp_len != header->tp_snaplen || at > slot_bytes_ || length > slot_bytes_ - at) {
-    return {true, {}};
+    return {true, arrived, {}};
   }
-  return {true, ConstBytes(slot(next_) + at, length)};
+  return {true, arrived, ConstBytes(slot(next_) + at, length)};
 }
 
 void Ring::hold() noexcept {

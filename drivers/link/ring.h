@@ -31,9 +31,11 @@ class Ring {
   int fd() const noexcept { return socket_.get(); }
   // The frames that are there, oldest first: look at one, then go on.
   //   while (const auto frame = ring.front()) { ...; ring.hold(); }   ring.release();
-  // An empty span: a frame that was cut off.
+  // An empty span: a frame that was cut off. arrived: by the kernel's clock, to be compared with
+  // that of another ring only.
   struct Seen {
     bool there = false;
+    std::uint64_t arrived = 0;
     ConstBytes frame;
   };
   Seen front() noexcept;

@@ -50,6 +50,21 @@ TEST_P(PacketLinkOver, CarriesAStreamOfLargePackets) {
   }
 }
 
+TEST_P(PacketLinkOver, HandsShortAndLongPacketsOverAsTheyWereSent) {
+  Pair pair(GetParam());
+  ASSERT_TRUE(pair.wait_for_superframes());
+  const std::size_t most = pair.near->link().packet_max();
+  std::vector<Bytes> packets;
+  for (const std::size_t size : {most, std::size_t{100}, most, most, most, most, std::size_t{500},
+                                 std::size_t{20'000}, std::size_t{1}, most, most}) {
+    packets.push_back(packet(size, packets.size()));
+  }
+  pair.far->arrived.clear();
+  pair.near->send(packets);
+  ASSERT_TRUE(turn_until(*pair.loop, [&] { return pair.far->arrived.size() >= packets.size(); }));
+  EXPECT_TRUE(pair.far->arrived == packets);
+}
+
 TEST_P(PacketLinkOver, CarriesPlainFramesWhereSuperframesAreNotWanted) {
   Pair pair(GetParam(), {.superframes = link::Superframes::Never});
   EXPECT_EQ(pair.near->link().packet_max(), GetParam().mtu - 8);
