@@ -233,6 +233,9 @@ up() {
   for machine in $nodes; do
     make_node "$machine"
     write_config "$machine"
+  done
+  # A plain cable is there once both nodes are.
+  for machine in $nodes; do
     make_volume "$machine"
   done
   trap - EXIT
