@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 import report
-from crossbeat_lab import VIP, Lab, LabError, wait_for
+from crossbeat_lab import ADDRESS, VIP, Lab, LabError, wait_for
 from crossbeat_volume import psql, wait_database, wait_in_step
 
 CLIENTS = (1, 8)
@@ -67,7 +67,7 @@ class Native:
 
     def in_sync(self):
         sql = "select sync_state from pg_stat_replication"
-        words = ["psql", "-h", CABLE["a"], "-p", PORT, "-U", "postgres", "-X", "-q", "-t", "-A", "-c", sql, "postgres"]
+        words = ["psql", "-h", ADDRESS["a"], "-p", PORT, "-U", "postgres", "-X", "-q", "-t", "-A", "-c", sql, "postgres"]
         return self.lab.run("a", *words, check=False).stdout.strip() == "sync"
 
     def stop(self):
@@ -100,7 +100,7 @@ def run(setup):
         wait_database(lab)
         native = Native(lab)
         native.start()
-        there = {"ours": ["-h", VIP], "native": ["-h", "10.77.0.11", "-p", PORT]}
+        there = {"ours": ["-h", VIP], "native": ["-h", ADDRESS["a"], "-p", PORT]}
         for name, where in there.items():
             pgbench(lab, where, "-i", "-q", "-s", 1 if setup.quick else 10)
             print(f"  {name}: filled", flush=True)
