@@ -110,7 +110,13 @@ power_off() {
   if [[ $node == *,* ]]; then
     local each
     for each in ${node//,/ }; do need_node "$each" && need_power "$each"; done
-    for each in ${node//,/ }; do power_off "$each" "${@:2}"; done
+    # All at once, as when a rack loses its power.
+    local -a strikes=()
+    for each in ${node//,/ }; do
+      power_off "$each" "${@:2}" &
+      strikes+=($!)
+    done
+    for each in "${strikes[@]}"; do wait "$each"; done
     return
   fi
   need_node "$node"
