@@ -68,7 +68,7 @@ TEST(Files, ACreateThatWasInterruptedIsBegunAnew) {
   EXPECT_EQ(look(format.folder)->record.standing, core::Standing::Alone);
 }
 
-TEST(Files, TheHomeImageIsSparseAndTheLogReserved) {
+TEST(Files, TheHomeImageIsSparseAndTheLogWritten) {
   Pair pair;
   struct stat info {};
   ASSERT_EQ(::stat((pair.root + "/a/home").c_str(), &info), 0);
@@ -76,6 +76,9 @@ TEST(Files, TheHomeImageIsSparseAndTheLogReserved) {
   EXPECT_EQ(info.st_blocks, 0);
   ASSERT_EQ(::stat((pair.root + "/a/log").c_str(), &info), 0);
   EXPECT_GE(info.st_blocks * 512, static_cast<off_t>(kLog));
+  // Room that is merely reserved counts as a hole.
+  const Fd log(::open((pair.root + "/a/log").c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(::lseek(log.get(), 0, SEEK_HOLE), static_cast<off_t>(kLog));
 }
 
 TEST(Files, SizesThatCannotBeAreRefused) {
