@@ -72,5 +72,27 @@ TEST(Engine, TakesOverWithEverythingThatWasFlushed) {
   EXPECT_EQ(pair.a().read(0, 4096), more);
 }
 
+// A log of small batches, as databases write it, comes in bursts that no follower has slots for.
+// What is sent twice is what the catch-up is slower by: it fell behind a writer that went on.
+TEST(Engine, CatchesUpOnSmallBatchesWithoutHavingThemSentAgain) {
+  Pair pair;
+  pair.bring_into_step();
+  pair.wire->cut(true);
+  pair.a().engine().go_alone();
+  ASSERT_TRUE(pair.until([&] { return core::acknowledges_alone(pair.a().state()); }));
+  const auto begin = pair.a().state().issued;
+  for (std::uint64_t i = 0; i < 300; ++i) {
+    ASSERT_EQ(pair.a().write(i * 4096, random_bytes(pair.prng, 4096)), 0);
+  }
+  const auto end = pair.a().state().issued;
+  ASSERT_GE(end - begin, 300u * 8192);
+  constexpr auto kLogClass = static_cast<std::size_t>(transport::Priority::Log);
+  const std::uint64_t carried = pair.wire->carried[kLogClass];
+  pair.wire->cut(false);
+  ASSERT_TRUE(pair.until([&] { return pair.both_in_step(); }));
+  EXPECT_GE(pair.b().state().issued, end);
+  EXPECT_LE(pair.wire->carried[kLogClass] - carried, (end - begin) * 5 / 4);
+}
+
 }  // namespace
 }  // namespace cb::replication

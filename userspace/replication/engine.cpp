@@ -97,6 +97,7 @@ void Engine::step(const Event& event) {
   stepping_ = true;
   const Actions actions = core::volume::step(s_, event, loop_.now());
   after_step();
+  take_waiting();
   run(actions);
   stepping_ = false;
 }

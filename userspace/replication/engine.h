@@ -120,6 +120,8 @@ class Engine {
            const core::volume::BatchHeader* batch, std::span<const std::byte> payload);
   void send(const core::volume::Action& action);
   void pump_send();
+  bool must_wait(const core::volume::BatchHeader& batch) const;
+  void take_waiting();
   void send_batches(const std::vector<BatchPtr>& batches);
   void send_extent(const core::volume::Action& action);
   void pump_extents();
@@ -160,6 +162,15 @@ class Engine {
   core::volume::Action sending_;
   core::volume::Position sent_to_ = 0;
   bool send_active_ = false;
+  // Batches of the peer for which the core has no slot yet, one behind the other.
+  struct Waiting {
+    core::volume::Message message;
+    core::volume::BatchHeader batch;
+    BufferPtr payload;
+  };
+  std::deque<Waiting> waiting_;
+  std::size_t waiting_bytes_ = 0;
+  bool taking_ = false;
   bool send_fetching_ = false;
   std::deque<core::volume::Message> extents_;
   int extents_reading_ = 0;

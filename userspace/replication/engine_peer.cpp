@@ -23,6 +23,13 @@ constexpr int kExtentsReadAtOnce = 8;
 constexpr std::size_t kExtentRoom = kMessageBytes + kExtent;
 static_assert((kExtentsReadAtOnce + 1) * kExtentRoom <= transport::kMessageMax);
 
+constexpr std::size_t kWaitingMax = 8u << 20;
+
+bool has_free_slot(const State& s) {
+  return std::any_of(s.slots.begin(), s.slots.end(),
+                     [](const Slot& slot) { return slot.use == Slot::Use::Free; });
+}
+
 transport::ConstBytes raw(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()};
 }
@@ -42,6 +49,8 @@ void Engine::listen() {
   });
   calls.on_down = leash_.guard([this] {
     extents_.clear();
+    waiting_.clear();
+    waiting_bytes_ = 0;
     event(event_of(EventKind::LinkDown));
     // Who waits for room is answered once the core knows, or it would send again at once.
     if (send_active_ && !send_fetching_) {
@@ -87,6 +96,17 @@ void Engine::heard(transport::ConstBytes bytes) {
       ++counts_.spoiled;
       return;
     }
+    if (!waiting_.empty() && batch->position >= s_.issued &&
+        batch->position < waiting_.back().batch.end()) {
+      return;  // a double of one that waits
+    }
+    if (must_wait(*batch)) {
+      const BufferPtr kept = pool_.take(std::max<std::size_t>(rest.size(), 1));
+      std::copy(rest.begin(), rest.end(), kept->data());
+      waiting_bytes_ += kBlock + batch->payload_length;
+      waiting_.push_back({message, std::move(*batch), kept});
+      return;
+    }
     event.batch = &*batch;
   } else if (message.kind == MessageKind::Extent) {
     if (message.extent >= DirtyMap::extents_in(s_.record.volume_length) ||
@@ -109,6 +129,40 @@ void Engine::heard(transport::ConstBytes bytes) {
 void Engine::say(Priority priority, const Message& message, const BatchHeader* batch,
                  std::span<const std::byte> payload) {
   std::array<std::byte, kMessageBytes + kEpochsMax * kEpochWireBytes + kBlock> head;
+// In a burst of small batches most find all slots taken. They are kept for the moment that it takes
+// to append those before them; if they were dropped the peer would send them again, eight at a
+// time.
+bool Engine::must_wait(const BatchHeader& batch) const {
+  const Position next = waiting_.empty() ? s_.issued : waiting_.back().batch.end();
+  const bool busy = !waiting_.empty() || !has_free_slot(s_);
+  return s_.following.active && busy && batch.position == next &&
+         waiting_bytes_ + kBlock + batch.payload_length <= kWaitingMax;
+}
+
+void Engine::take_waiting() {
+  if (taking_) {
+    return;
+  }
+  taking_ = true;
+  while (!waiting_.empty() && has_free_slot(s_)) {
+    const Waiting next = std::move(waiting_.front());
+    waiting_.pop_front();
+    waiting_bytes_ -= kBlock + next.batch.payload_length;
+    if (next.batch.position != s_.issued) {
+      continue;  // cut off, or come again meanwhile: the core asks for what it lacks
+    }
+    Event event = event_of(EventKind::Heard);
+    event.message = &next.message;
+    event.batch = &next.batch;
+    const Epochs none;
+    event.epochs = &none;
+    payload_heard_ = next.payload->bytes().first(next.batch.payload_length);
+    this->event(event);
+    payload_heard_ = {};
+  }
+  taking_ = false;
+}
+
   std::size_t used = encode(message, s_.record.epochs, head);
   if (batch != nullptr) {
     used += encode(*batch, std::span(head).subspan(used));
