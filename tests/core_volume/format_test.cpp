@@ -226,7 +226,7 @@ TEST(MapFormat, ABlockOfAnotherWritingOrPlaceIsRefused) {
 }
 
 TEST(MessageFormat, GivesBackWhatWasSaid) {
-  for (int kind = 1; kind <= static_cast<int>(MessageKind::CopyEnd); ++kind) {
+  for (int kind = 1; kind <= static_cast<int>(MessageKind::GiveBlock); ++kind) {
     Message m;
     m.kind = static_cast<MessageKind>(kind);
     m.session = 5;

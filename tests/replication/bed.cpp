@@ -194,6 +194,7 @@ void Node::start() {
   disks.map = make(1, std::move(files->map));
   disks.log = make(2, std::move(files->log));
   disks.home = make(3, std::move(files->home));
+  disks.sums = std::move(files->sums);
   EngineCalls calls;
   calls.answer = [this](std::uint64_t id, int error) {
     auto held = requests_.extract(id);

@@ -56,6 +56,9 @@ std::vector<std::uint8_t> message_of(core::MessageKind kind, Prng& prng, const c
   if (kind == core::MessageKind::Extent && prng.chance(1, 2)) {
     bytes.resize(bytes.size() + core::kExtent);
   }
+  if (kind == core::MessageKind::GiveBlock && prng.chance(1, 2)) {
+    bytes.resize(bytes.size() + core::kBlock);
+  }
   if (prng.chance(1, 3)) {
     bytes[prng.below(bytes.size())] ^= static_cast<std::byte>(1 + prng.below(255));
   }
@@ -95,7 +98,7 @@ TEST(Hostile, WellFormedLiesNeverHarmWhatWasWritten) {
   ASSERT_EQ(pair.a().write(0, data), 0);
   Prng prng(3);
   for (int round = 0; round < 3000 && pair.a().state().stage == core::Stage::Serving; ++round) {
-    const auto kind = static_cast<core::MessageKind>(2 + prng.below(10));
+    const auto kind = static_cast<core::MessageKind>(2 + prng.below(12));
     const int side = static_cast<int>(prng.below(2));
     pair.wire->hear(side, message_of(kind, prng, (side == 0 ? pair.a() : pair.b()).state()));
     if (round % 8 == 0) {

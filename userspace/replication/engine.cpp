@@ -38,13 +38,26 @@ void Engine::start(const Found& found, std::uint64_t session, Generation seed) {
   const Record& record = found.record;
   map_words_ = found.map;
   log_ = std::make_unique<Log>(*disks_.log, pool_, record.ring_length, record.volume_length);
-  home_ = std::make_unique<Home>(*disks_.home, pool_, record.volume_length);
+  sums_ = std::make_unique<Sums>(loop_, pool_, *disks_.home, std::move(disks_.sums),
+                                 record.volume_length);
+  found_end_ = found.end;
+  if (record.copying != 0) {
+    sums_->doubt_all();
+  } else {
+    sums_->doubt(found.changed);
+  }
+  home_ = std::make_unique<Home>(*sums_, pool_, record.volume_length);
   protection_->set_length(record.volume_length);
   reader_ = std::make_unique<Reader>(view_, *log_, *home_);
   desk_ = std::make_unique<Desk>(
       s_, pool_, *reader_, record.volume_length,
       Desk::Calls{[this](const Event& e) { event(e); }, [this] { return stepping_; },
                   [this](std::uint64_t id, int error) { calls_.answer(id, error); }});
+  mending_ =
+      std::make_unique<Mending>(loop_, pool_, *sums_, s_, record.volume_length,
+                                [this](const Message& message, std::span<const std::byte> payload) {
+                                  say(transport::Priority::Control, message, nullptr, payload);
+                                });
   log_->written_to(found.end);
   begin(s_, settings_, DirtyMap(map_words_, record.volume_length));
   // What an old protection left is in order before anything may overwrite the image.
@@ -84,6 +97,7 @@ void Engine::event(const Event& event) {
     step(next);
   }
   desk_->pump();
+  take_waiting();
   // Outside of every step: the other side may call in again.
   while (!told_.empty() && !stepping_) {
     const auto call = std::move(told_.front());
@@ -97,7 +111,6 @@ void Engine::step(const Event& event) {
   stepping_ = true;
   const Actions actions = core::volume::step(s_, event, loop_.now());
   after_step();
-  take_waiting();
   run(actions);
   stepping_ = false;
 }
@@ -115,6 +128,11 @@ void Engine::after_step() {
   }
   issued_before_ = s_.issued;
   log_->written_to(s_.appended);
+  if (doubts_ && s_.started && s_.applied >= found_end_ && s_.record.copying == 0 &&
+      s_.wanted.copying == 0) {
+    doubts_ = false;
+    sums_->trust();
+  }
   if (s_.stage == Stage::Standing && (view_ready_ || view_building_)) {
     view_ready_ = view_building_ = false;
     view_.clear();

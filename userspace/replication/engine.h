@@ -16,6 +16,7 @@
 #include "loop/hands.h"
 #include "replication/desk.h"
 #include "replication/files.h"
+#include "replication/mending.h"
 #include "replication/protection.h"
 #include "transport/transport.h"
 
@@ -23,6 +24,7 @@ namespace cb::replication {
 
 struct EngineDisks {
   std::unique_ptr<Disk> superblock, map, log, home;
+  Fd sums;  // of the home image; may be invalid
 };
 
 // What the engine tells; in the loop's thread, never within a call into it.
@@ -80,6 +82,8 @@ class Engine {
   const Counts& counts() const noexcept { return counts_; }
   const char* protection() const noexcept { return protection_->name(); }
   int disk_error() const noexcept { return disk_error_; }
+  const Sums& sums() const noexcept { return *sums_; }  // after start()
+  const ScrubFacts& scrub() const noexcept { return mending_->scrub(); }
   bool paused() const noexcept { return paused_; }
   std::uint64_t bytes_behind() const;  // that the follower, or this follower, still lacks
   bool serves() const noexcept { return view_ready_; }
@@ -116,12 +120,12 @@ class Engine {
   // engine_peer.cpp
   void listen();
   void heard(transport::ConstBytes bytes);
+  bool must_wait(const core::volume::BatchHeader& batch) const;
+  void take_waiting();
   void say(transport::Priority priority, const core::volume::Message& message,
            const core::volume::BatchHeader* batch, std::span<const std::byte> payload);
   void send(const core::volume::Action& action);
   void pump_send();
-  bool must_wait(const core::volume::BatchHeader& batch) const;
-  void take_waiting();
   void send_batches(const std::vector<BatchPtr>& batches);
   void send_extent(const core::volume::Action& action);
   void pump_extents();
@@ -135,6 +139,7 @@ class Engine {
   core::volume::State s_;
   std::vector<std::uint64_t> map_words_;
   std::unique_ptr<Log> log_;
+  std::unique_ptr<Sums> sums_;
   std::unique_ptr<Home> home_;
   std::unique_ptr<Protection> protection_;
   View view_;  // only while this node serves: [applied, issued)
@@ -142,6 +147,9 @@ class Engine {
   bool view_building_ = false;
   std::unique_ptr<Reader> reader_;
   std::unique_ptr<Desk> desk_;
+  std::unique_ptr<Mending> mending_;
+  bool doubts_ = true;  // the image is not yet what the log says since the checkpoint
+  core::volume::Position found_end_ = 0;
 
   bool stepping_ = false;
   std::deque<core::volume::Event> events_;
@@ -154,14 +162,6 @@ class Engine {
   Instant last_tick_;
   int disk_work_ = 0;
 
-  std::span<const std::byte> payload_heard_;  // of the message at hand
-  core::volume::Action applying_;
-  bool apply_waits_ = false;
-  loop::TimerId apply_timer_;
-
-  core::volume::Action sending_;
-  core::volume::Position sent_to_ = 0;
-  bool send_active_ = false;
   // Batches of the peer for which the core has no slot yet, one behind the other.
   struct Waiting {
     core::volume::Message message;
@@ -171,6 +171,14 @@ class Engine {
   std::deque<Waiting> waiting_;
   std::size_t waiting_bytes_ = 0;
   bool taking_ = false;
+  std::span<const std::byte> payload_heard_;  // of the message at hand
+  core::volume::Action applying_;
+  bool apply_waits_ = false;
+  loop::TimerId apply_timer_;
+
+  core::volume::Action sending_;
+  core::volume::Position sent_to_ = 0;
+  bool send_active_ = false;
   bool send_fetching_ = false;
   std::deque<core::volume::Message> extents_;
   int extents_reading_ = 0;

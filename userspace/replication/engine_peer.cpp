@@ -115,6 +115,9 @@ void Engine::heard(transport::ConstBytes bytes) {
       return;
     }
     extents_left_ = message.end;
+  } else if (message.kind == MessageKind::AskBlock || message.kind == MessageKind::GiveBlock) {
+    counts_.malformed += mending_->heard(message, rest) ? 0u : 1u;
+    return;
   } else if (!rest.empty()) {
     ++counts_.malformed;
     return;
@@ -126,9 +129,6 @@ void Engine::heard(transport::ConstBytes bytes) {
   payload_heard_ = {};
 }
 
-void Engine::say(Priority priority, const Message& message, const BatchHeader* batch,
-                 std::span<const std::byte> payload) {
-  std::array<std::byte, kMessageBytes + kEpochsMax * kEpochWireBytes + kBlock> head;
 // In a burst of small batches most find all slots taken. They are kept for the moment that it takes
 // to append those before them; if they were dropped the peer would send them again, eight at a
 // time.
@@ -163,6 +163,9 @@ void Engine::take_waiting() {
   taking_ = false;
 }
 
+void Engine::say(Priority priority, const Message& message, const BatchHeader* batch,
+                 std::span<const std::byte> payload) {
+  std::array<std::byte, kMessageBytes + kEpochsMax * kEpochWireBytes + kBlock> head;
   std::size_t used = encode(message, s_.record.epochs, head);
   if (batch != nullptr) {
     used += encode(*batch, std::span(head).subspan(used));

@@ -12,9 +12,11 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/log.h"
 #include "core/volume/dirty_map.h"
 #include "core/volume/scan.h"
 #include "replication/log.h"
+#include "replication/sums.h"
 
 namespace cb::replication {
 
@@ -133,6 +135,24 @@ Result<> make_part(const std::string& path, const std::string& device, std::uint
   return {};
 }
 
+// Of a volume that was made before there were sums it is made now: it learns what it reads.
+Fd open_sums(const std::string& folder, int home, bool writable) {
+  const std::string path = folder + "/sums";
+  Fd fd(::open(path.c_str(), (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+  if (fd || errno != ENOENT || !writable) {
+    return fd;
+  }
+  const auto bytes = bytes_of(home, "the home image");
+  const auto made =
+      bytes ? make_part(path, "", Sums::sum_bytes(*bytes), true) : Result<>(bytes.error());
+  if (!made) {
+    log_warning("volume: what is read is not checked: %s", to_text(made.error()).c_str());
+    (void)::unlink(path.c_str());  // ignored: a short one is not used either
+    return {};
+  }
+  return Fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+}
+
 struct Freed {
   void operator()(std::byte* memory) const { std::free(memory); }
 };
@@ -188,6 +208,16 @@ class Reader {
   std::uint64_t end_ = 0;
 };
 
+void note_changes(const core::volume::BatchHeader& header, std::vector<std::uint64_t>& changed) {
+  for (const core::volume::Entry& entry : header.entries) {
+    const std::uint64_t last = (entry.offset + entry.length - 1) / core::volume::kExtent;
+    for (std::uint64_t at = entry.offset / core::volume::kExtent;
+         entry.length != 0 && at <= last && at / 64 < changed.size(); ++at) {
+      changed[at / 64] |= std::uint64_t{1} << (at % 64);
+    }
+  }
+}
+
 void scan_log(int fd, Found& found) {
   const Record& record = found.record;
   core::volume::Scan scan(record);
@@ -206,6 +236,7 @@ void scan_log(int fd, Found& found) {
     scan.found(header ? &*header : nullptr, fine);
     if (scan.end() != before) {
       ++found.batches;
+      note_changes(*header, found.changed);
     }
   }
   found.end = scan.end();
@@ -276,6 +307,7 @@ Result<> create(const Format& f) {
   CB_TRY_DO(make_part(f.folder + "/map", "", 2 * map_slot_bytes(f.volume_bytes), true));
   CB_TRY_DO(make_part(f.folder + "/log", f.log_device, f.log_bytes, true));
   CB_TRY_DO(make_part(f.folder + "/home", f.home_device, f.volume_bytes, false));
+  CB_TRY_DO(make_part(f.folder + "/sums", "", Sums::sum_bytes(f.volume_bytes), true));
 
   Record record;
   record.instance_high = f.instance_high;
@@ -339,6 +371,7 @@ Result<OpenFiles> open_files(const std::string& folder, bool writable) {
       return cannot("open " + folder + name);
     }
   }
+  files.sums = open_sums(folder, files.home.get(), writable);
   return files;
 }
 
@@ -373,6 +406,7 @@ Result<Found> inspect(const OpenFiles& files) {
     found.record.map = {};
     std::fill(found.map.begin(), found.map.end(), 0);
   }
+  found.changed.resize(found.map.size());
   scan_log(files.log.get(), found);
   return found;
 }

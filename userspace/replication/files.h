@@ -35,6 +35,7 @@ Result<> create(const Format& format);
 
 struct OpenFiles {
   Fd superblock, map, log, home;
+  Fd sums;  // of the home image (sums.h); invalid where there is none and none can be made
 };
 
 // What a start finds.
@@ -48,6 +49,8 @@ struct Found {
   core::volume::Position damaged_until = 0;
   bool one_copy = false;  // only one of the superblock's copies can be read
   std::uint64_t batches = 0;
+  // A bit for each extent of the volume that the log changes behind the checkpoint.
+  std::vector<std::uint64_t> changed;
 };
 
 // Direct where the file system takes it, else through the page cache. errno when it fails.

@@ -307,6 +307,7 @@ void Process::start_engine(OpenFiles files, const Found& found) {
   disks.map = std::make_unique<FileDisk>(loop_, *pool_, std::move(files.map));
   disks.log = std::make_unique<FileDisk>(loop_, *pool_, std::move(files.log));
   disks.home = std::make_unique<FileDisk>(loop_, *pool_, std::move(files.home));
+  disks.sums = std::move(files.sums);
   core::volume::Settings core_settings;
   core_settings.mode = settings_->mode;
   core_settings.window = std::min<std::uint64_t>(core_settings.window, settings_->log_bytes / 4);
@@ -579,6 +580,7 @@ Json Process::status() const {
                       {"extents_written", counts.extents_written}};
   json["unsynced_bytes"] = s.issued - std::min(s.issued, s.committed);
   json["log"] = {{"length", s.record.ring_length}, {"used", s.issued - s.record.tail}};
+  json["image"] = image_of(engine_->sums().facts(), engine_->sums().checks(), engine_->scrub());
   json["disk"] = {{"error", engine_->disk_error()}, {"full", engine_->disk_error() == ENOSPC}};
   return json;
 }

@@ -204,6 +204,8 @@ void Protection::before_write(Home& home, std::uint64_t extent, loop::Done done)
       extent * kExtent, home.extent_length(extent),
       leash_.guard([this, extent, index, done = std::move(done)](int error,
                                                                  const Slice& old) mutable {
+        // What has rotted is kept as it is: the copy that is coming replaces it.
+        error = error == EBADMSG ? 0 : error;
         if (error != 0 || !overlay_) {
           done(error != 0 ? error : ECANCELED);
           return;

@@ -45,6 +45,11 @@ Json peer_of(const core::volume::State& state) {
   return peer;
 }
 
+Json image_of(const SumsFacts& facts, bool checks, const ScrubFacts& scrub) {
+  return {{"checked", checks},  {"rotten", facts.rotten},  {"mended", facts.mended},
+          {"lost", facts.lost}, {"scrubbed_to", scrub.at}, {"scrub_rounds", scrub.rounds}};
+}
+
 Json history_of(const core::volume::State& state) {
   Json history;
   history["own"] = epochs_of(state.record.epochs);

@@ -24,6 +24,9 @@ enum class MessageKind : uint8_t {
   Extent = 9,  // carries an extent's data
   ExtentDone = 10,
   CopyEnd = 11,  // all extents sent: the image is one again when the log reaches `position`
+  // Not the core's: the owners mend their images with these (docs/volume.md, "Damage").
+  AskBlock = 12,   // what does your image have at the block `extent`?
+  GiveBlock = 13,  // carries it; or nothing: it has none now
 };
 
 struct Message {

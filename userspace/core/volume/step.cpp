@@ -74,6 +74,8 @@ void on_heard(Work& w) {
     case MessageKind::Extent: on_extent(w); break;
     case MessageKind::ExtentDone: on_extent_done(w); break;
     case MessageKind::CopyEnd: on_copy_end(w); break;
+    case MessageKind::AskBlock:
+    case MessageKind::GiveBlock: break;
   }
 }
 
