@@ -10,7 +10,7 @@ DESTDIR ?=
 run_tests = scripts/run-tests build/dev
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build build-dev demo test sim kernel e2e crash fuzz bench lint fmt tidy install package clean
+.PHONY: help deps build build-dev demo test sim kernel e2e crash fuzz bench prove lint fmt tidy install package clean
 
 help:
 	@echo 'Crossbeat. The two to begin with:'
@@ -26,6 +26,7 @@ help:
 	@echo '  sudo make crash      kills at every durable step'
 	@echo '  make fuzz            every fuzzer, FUZZ_SECONDS each (now $(FUZZ_SECONDS))'
 	@echo '  sudo make bench      all measurements; bench-NAME runs one'
+	@echo '  sudo make prove      the long proofs: power failures, switchovers, cuts, rot; prove-NAME runs one'
 	@echo '  make lint            format, shell scripts, rules of the house'
 	@echo '  make fmt             put the format right'
 	@echo '  make tidy            clang-tidy over everything'
@@ -73,6 +74,14 @@ bench: build
 bench-%: build
 	@scripts/deps bench
 	@scripts/bench $*
+
+prove: build
+	@scripts/deps test
+	@scripts/prove
+
+prove-%: build
+	@scripts/deps test
+	@scripts/prove $*
 
 lint:
 	@scripts/lint

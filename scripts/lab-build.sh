@@ -94,7 +94,7 @@ write_config() {
 }
 
 volume_keys() {
-  printf 'size = "%s"\nlog = "64MiB"\nmount = "/data"' "$volume"
+  printf 'size = "%s"\nlog = "%s"\nmode = "%s"\nmount = "/data"' "$volume" "$volume_log" "$volume_mode"
 }
 
 # The first copy, as an operator makes it.
@@ -177,7 +177,7 @@ kill_inside() {
 
 up() {
   local profile=fast failover=automatic failback=manual nodes="a b" cable=wired ipv6=no witness=no start=yes
-  local volume="" postgres=no
+  local volume="" volume_mode=sync volume_log=64MiB postgres=no
   local -a settings=()
   while (($# > 0)); do
     case $1 in
@@ -194,6 +194,8 @@ up() {
       --ipv6) ipv6=yes ;;
       --witness) witness=yes ;;
       --volume) volume=${2:?} && shift ;;
+      --volume-mode) volume_mode=${2:?} && shift ;;
+      --log) volume_log=${2:?} && shift ;;
       --postgres) postgres=yes ;;
       --set) [[ ${2:-} == *.*=* ]] || usage_error "--set wants TABLE.KEY=VALUE" && settings+=("$2") && shift ;;
       --no-start) start=no ;;
@@ -212,7 +214,8 @@ up() {
   mount -t bpf bpf "$wires"
   "$build/tests/cb_wire" load "$wires"
   printf '%s=%q\n' profile "$profile" failover "$failover" failback "$failback" nodes "$nodes" \
-    cable "$cable" ipv6 "$ipv6" witness "$witness" build "$build" volume "$volume" postgres "$postgres" >"$home/lab.conf"
+    cable "$cable" ipv6 "$ipv6" witness "$witness" build "$build" volume "$volume" volume_mode "$volume_mode" \
+    volume_log "$volume_log" postgres "$postgres" >"$home/lab.conf"
   declare -p settings >>"$home/lab.conf"
 
   make_netns switch
