@@ -223,7 +223,7 @@ void Node::start() {
         return;
       }
       FakeRegister& registered = pair_.registered;
-      if (registered.silent) {
+      if (registered.silent || (registered.no_alone && wanted.kind == core::Kind::Alone)) {
         engine->register_swapped(ETIMEDOUT, false);
         return;
       }

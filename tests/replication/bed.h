@@ -96,6 +96,7 @@ class Wire {
 struct FakeRegister {
   core::Register value;
   bool silent = false;       // nobody answers
+  bool no_alone = false;     // nobody knows whether such a swap took place; it does not
   bool lose_answer = false;  // the next swap takes place, and nobody hears of it
   int swaps = 0;
 };

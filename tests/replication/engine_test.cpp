@@ -72,6 +72,26 @@ TEST(Engine, TakesOverWithEverythingThatWasFlushed) {
   EXPECT_EQ(pair.a().read(0, 4096), more);
 }
 
+// The monitor told it to go alone for the moment in which the peer was unsure, and that moment is
+// over: the wish is never granted, and must not stand in the way of a hand-over.
+TEST(Engine, HandsOverWhileAWishToBeAloneWaits) {
+  for (const bool silent : {true, false}) {
+    Pair pair;
+    pair.bring_into_step();
+    ASSERT_EQ(pair.a().write(0, filled(4096, 1)), 0);
+    ASSERT_EQ(pair.a().flush(), 0);
+    pair.registered.silent = silent;
+    pair.registered.no_alone = !silent;
+    pair.a().engine().go_alone();
+    ASSERT_TRUE(
+        pair.until([&] { return pair.a().state().claim.step == core::Claim::Step::Waiting; }));
+    ASSERT_EQ(pair.a().demote(true), 0);
+    pair.registered.silent = pair.registered.no_alone = false;
+    ASSERT_EQ(pair.b().promote(), 0);
+    EXPECT_EQ(pair.b().read(0, 4096), filled(4096, 1));
+  }
+}
+
 // A log of small batches, as databases write it, comes in bursts that no follower has slots for.
 // What is sent twice is what the catch-up is slower by: it fell behind a writer that went on.
 TEST(Engine, CatchesUpOnSmallBatchesWithoutHavingThemSentAgain) {

@@ -96,11 +96,16 @@ void Engine::heard(transport::ConstBytes bytes) {
       ++counts_.spoiled;
       return;
     }
+    if (!waiting_.empty() && waiting_.back().message.number < message.number) {
+      waiting_.clear();  // what waits answered an earlier request
+      waiting_bytes_ = 0;
+    }
     if (!waiting_.empty() && batch->position >= s_.issued &&
         batch->position < waiting_.back().batch.end()) {
       return;  // a double of one that waits
     }
-    if (must_wait(*batch)) {
+    if ((waiting_.empty() || waiting_.back().message.number == message.number) &&
+        must_wait(*batch)) {
       const BufferPtr kept = pool_.take(std::max<std::size_t>(rest.size(), 1));
       std::copy(rest.begin(), rest.end(), kept->data());
       waiting_bytes_ += kBlock + batch->payload_length;

@@ -97,6 +97,10 @@ void judge_register(Work& w, const Register& seen) {
     claim.step = Claim::Step::Recording;  // it took place; the answer was lost
     return;
   }
+  if (s.stage == Stage::Releasing && !claim.together) {
+    s.claim = Claim{};  // it did not take place, and who hands over has no use for it
+    return;
+  }
   if (!registered_for_us(s, seen)) {
     if (seen.epoch > s.record.epoch) {
       depose(w);
@@ -321,6 +325,12 @@ void on_register_read(Work& w) {
     return;
   }
   if (w.event.error != 0) {
+    Claim& claim = w.s.claim;
+    const bool proposed = !claim.wanted.generation.none();
+    if (w.s.stage == Stage::Releasing && !claim.together && !proposed) {
+      claim = Claim{};  // nothing was asked for that could take place later
+      return;
+    }
     wait_for_register(w);
     return;
   }
