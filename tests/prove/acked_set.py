@@ -100,14 +100,16 @@ def one_round(book, lab, account, node, mode):
     lose(lab, 0, 0)
     gone, corrupt = account.look(other)
 
-    # Some more, which the survivor alone acknowledges, and which its peer has to get.
-    account.begin(other)
-    account.wait_more(20)
-    lab.power_on(node)
-    began = boottime_ns()
-    both_in_step(lab)
-    in_step_s = (boottime_ns() - began) / 1e9
-    afterwards = account.end()
+    afterwards, in_step_s = {}, 0.0
+    if mode != "async":  # there the histories have parted now, and a person has to choose
+        # Some more, which the survivor alone acknowledges, and which its peer has to get.
+        account.begin(other)
+        account.wait_more(20)
+        lab.power_on(node)
+        began = boottime_ns()
+        both_in_step(lab)
+        in_step_s = (boottime_ns() - began) / 1e9
+        afterwards = account.end()
     book.add(
         f"{mode}: {node} off; acknowledged {acked}, lost {sum(map(len, gone.values()))}, corrupt {len(corrupt)}; mounted "
         f"after {mounted_s:.2f} s, database after {database_s or 0:.2f} s, in step {in_step_s:.1f} s after power-on",
@@ -130,7 +132,7 @@ def life(book, more, mode, postgres=True):
         while more():
             one_round(book, lab, account, in_command, mode)
             in_command = OTHER[in_command]
-            if not more():
+            if mode == "async" or not more():
                 break
             if in_command == "b" and len(book.rounds) % 3 != 2:
                 fail_back(lab)
@@ -156,7 +158,7 @@ def run(book, more):
         return more() and len(control) < CONTROL and not any(r["lost_count"] for r in control)
 
     book.wanted = wanted + CONTROL
-    if more_control():
+    while more_control():
         life(book, more_control, "async", postgres=not book.short)
     if more_sync():
         life(book, more_sync, "sync")
