@@ -31,8 +31,39 @@ TEST(ResolveConflict, TakesTheSecondaryDownAndWaitsUntilItStandsBehind) {
   monitor.listen();
   const Ran ran = run_cli(monitor.root(), {"resolve-conflict", "--timeout", "20s"});
   EXPECT_EQ(ran.code, 0) << ran.err;
-  EXPECT_THAT(ran.out, HasSubstr("The conflict is over"));
+  EXPECT_THAT(ran.out, HasSubstr("does not serve any more and stands behind its primary"));
   EXPECT_THAT(monitor.requests(), SizeIs(1));
+}
+
+TEST(ResolveConflict, TheNewerTermGoesOnAndTheWayBackIsNamed) {
+  FakeMonitor monitor;
+  Json after = secondary_status({{"state", "FAILOVER_ACTIVE"},
+                                 {"serving", true},
+                                 {"heartbeat", "Up"},
+                                 {"peer_state", "TERMINATED"}});
+  after["node"]["session"] = 18;
+  Json asks = secondary_status({{"state", "TERMINATED"}, {"heartbeat", "Up"}});  // who goes on?
+  asks["node"]["session"] = 18;
+  monitor.answers("status", {both_serve(), both_serve(), asks, asks, after});
+  monitor.answers("stop", {accepted()});
+  monitor.listen();
+  const Ran ran = run_cli(monitor.root(), {"resolve-conflict", "--timeout", "20s"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("had served in the newer term"));
+  EXPECT_THAT(ran.out, HasSubstr("crossbeat failback"));
+}
+
+TEST(ResolveConflict, SaysWhenNothingWasSettledInTime) {
+  FakeMonitor monitor;
+  Json deaf =
+      secondary_status({{"state", "TERMINATED"}, {"heartbeat", "Down"}, {"peer_state", nullptr}});
+  deaf["node"]["session"] = 18;
+  monitor.answers("status", {both_serve(), both_serve(), deaf});
+  monitor.answers("stop", {accepted()});
+  monitor.listen();
+  const Ran ran = run_cli(monitor.root(), {"resolve-conflict", "--timeout", "1s"});
+  EXPECT_EQ(ran.code, 5);
+  EXPECT_THAT(ran.err, HasSubstr("crossbeat doctor, on both"));
 }
 
 TEST(ResolveConflict, ADryRunTouchesNothing) {
@@ -42,6 +73,7 @@ TEST(ResolveConflict, ADryRunTouchesNothing) {
   const Ran ran = run_cli(monitor.root(), {"resolve-conflict", "--dry-run"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_THAT(ran.out, HasSubstr("take down 10.10.10.11"));
+  EXPECT_THAT(ran.out, HasSubstr("the one that served in the newer"));
   EXPECT_THAT(ran.out, HasSubstr("Nothing was done."));
   EXPECT_THAT(monitor.requests(), IsEmpty());
 }

@@ -5,7 +5,7 @@
 
 namespace cb::cli {
 
-// resolve_verbs.cpp: on the secondary, end a conflict in the primary's favour
+// resolve_verbs.cpp: on the secondary, end a conflict; the newer term goes on
 int resolve_conflict(const Context& context);
 
 }  // namespace cb::cli

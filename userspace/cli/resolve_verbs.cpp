@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // crossbeat resolve-conflict: both nodes serve, and neither has yielded by itself (they do not hear
-// each other, or an operator forced one of them). By procedure the primary wins: the secondary
-// takes its services and its address down in order, ends, and starts again, which makes it ask
-// before it serves. Nothing is deleted.
+// each other, or an operator forced one of them). The secondary takes its services and its address
+// down in order, ends, and starts again, which makes it ask before it serves. Who goes on is
+// decided by the terms, as always: the node that served in the newer one has what was written last.
+// Nothing is deleted.
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,14 +47,16 @@ std::string served_by(const StatusView& view) {
 }
 
 int plan(const Context& context, const StatusView& view) {
-  return tell(context,
-              "crossbeat resolve-conflict would, on this secondary:\n"
-              "  1. stop the services and take down " +
-                  served_by(view) +
-                  ", in order, and end the monitor\n"
-                  "  2. start the monitor again, which asks before it serves\n"
-                  "  3. wait until this node stands behind the primary\n"
-                  "Nothing was done.");
+  return tell(
+      context,
+      "crossbeat resolve-conflict would, on this secondary:\n"
+      "  1. stop the services and take down " +
+          served_by(view) +
+          ", in order, and end the monitor\n"
+          "  2. start the monitor again, which asks before it serves\n"
+          "  3. wait until one of the two serves and the other stands behind it: the one that "
+          "served in the newer\n     term goes on\n"
+          "Nothing was done.");
 }
 
 // Until the monitor of `session` is gone.
@@ -76,7 +79,29 @@ void start_again(const Context& context) {
   }
 }
 
-int wait_for_standby(const Context& context, const std::string& session, Instant deadline) {
+enum class Outcome { Open, Behind, InCommand };
+
+// How it stands between this secondary and one of its primaries.
+Outcome outcome_of(const PairView& pair) {
+  if (pair.state == "SECONDARY_ACTIVE" && !pair.serving) {
+    return Outcome::Behind;
+  }
+  const bool peer_stands_behind = pair.heartbeat_up && pair.peer_state == "TERMINATED";
+  return pair.serving && peer_stands_behind ? Outcome::InCommand : Outcome::Open;
+}
+
+int tell_outcome(const Context& context, const StatusView& view) {
+  const bool serves = std::any_of(view.pairings.begin(), view.pairings.end(),
+                                  [](const PairView& pair) { return pair.serving; });
+  return tell(context,
+              serves ? "The conflict is over: this secondary had served in the newer term, so it "
+                       "goes on and its primary stands behind it.\n"
+                       "To return command to the primary: crossbeat failback"
+                     : "The conflict is over: this secondary does not serve any more and stands "
+                       "behind its primary. Look: crossbeat status");
+}
+
+int wait_for_outcome(const Context& context, const std::string& session, Instant deadline) {
   StatusStream stream(socket_path(context.options().root));
   bool seen = false;
   while (boottime_now() < deadline) {
@@ -89,20 +114,16 @@ int wait_for_standby(const Context& context, const std::string& session, Instant
       continue;
     }
     seen = true;
-    const bool stands =
-        std::all_of(view.pairings.begin(), view.pairings.end(), [](const PairView& pair) {
-          return !pair.serving && (pair.state == "SECONDARY_ACTIVE" || pair.heartbeat_up);
-        });
-    if (stands) {
-      return tell(context,
-                  "The conflict is over: this secondary does not serve any more, and its "
-                  "primary is heard. Look: crossbeat status");
+    if (std::none_of(view.pairings.begin(), view.pairings.end(),
+                     [](const PairView& pair) { return outcome_of(pair) == Outcome::Open; })) {
+      return tell_outcome(context, view);
     }
   }
-  return seen ? context.complain(kTimedOut,
-                                 "this secondary does not serve any more, but nothing is heard of "
-                                 "its primary",
-                                 "look at the links between the two: crossbeat doctor, on both")
+  return seen ? context.complain(
+                    kTimedOut,
+                    "this secondary gave the address up, but has not found out with its "
+                    "primary who goes on",
+                    "look at the links between the two: crossbeat doctor, on both")
               : context.complain(kTimedOut, "the address is down, and the monitor was not started",
                                  "start it: systemctl start crossbeat");
 }
@@ -116,7 +137,8 @@ int resolve_conflict(const Context& context) {
   }
   const StatusView view = view_of(*reply);
   if (view.node.primary) {
-    return context.complain(kRefused, "this node is the primary, which keeps the address",
+    return context.complain(kRefused,
+                            "this node is the primary; a conflict is ended on the secondary",
                             "run crossbeat resolve-conflict on the secondary");
   }
   const bool serves = std::any_of(view.pairings.begin(), view.pairings.end(),
@@ -147,7 +169,7 @@ int resolve_conflict(const Context& context) {
                             "watch it: crossbeat status");
   }
   start_again(context);
-  return wait_for_standby(context, view.node.session, deadline);
+  return wait_for_outcome(context, view.node.session, deadline);
 }
 
 }  // namespace cb::cli

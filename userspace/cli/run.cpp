@@ -439,12 +439,15 @@ class CommandLine {
   }
 
   void add_process() {
-    CLI::App* resolve_verb =
-        verb("resolve-conflict", "On the secondary: end a conflict, in the primary's favour",
-             "When both nodes serve and neither has yielded by itself. Takes the address and the "
-             "services down\nhere, in order, and starts the monitor again. Examples:\n"
-             "  crossbeat resolve-conflict --dry-run\n  crossbeat resolve-conflict",
-             [](const Context& context) { return resolve_conflict(context); });
+    CLI::App* resolve_verb = verb(
+        "resolve-conflict", "On the secondary: end a conflict; the newer term goes on",
+        "When both nodes serve and neither has yielded by itself. Takes the address and the "
+        "services down\nhere, in order, and starts the monitor again, which asks before it "
+        "serves. The node that had served in\nthe newer term goes on: usually the primary, but "
+        "the secondary when an operator had forced it; then\ncrossbeat failback returns "
+        "command. Examples:\n"
+        "  crossbeat resolve-conflict --dry-run\n  crossbeat resolve-conflict",
+        [](const Context& context) { return resolve_conflict(context); });
     takes_dry_run(resolve_verb);
     takes_force(resolve_verb, "Also when this node does not hear a primary that serves");
     CLI::App* restart_verb = verb("restart", "Restart the monitor; the address stays where it is",
