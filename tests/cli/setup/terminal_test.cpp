@@ -9,11 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
+#include <map>
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "cli/setup/question.h"
 #include "tests/cli/setup/bed.h"
 
 namespace cb::cli::test {
@@ -74,14 +77,26 @@ class Typed {
   int end() {
     while (read_more()) {
     }
+    return reap();
+  }
+  // The terminal is gone, as when a connection breaks.
+  int hang_up() {
+    terminal_.reset();
+    return reap();
+  }
+  int kill_it() {
+    kill(pid_, SIGKILL);
+    return reap();
+  }
+  const std::string& all() const { return all_; }
+
+ private:
+  int reap() {
     int status = 0;
     waitpid(pid_, &status, 0);
     pid_ = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
-  const std::string& all() const { return all_; }
-
- private:
   bool read_more() {
     pollfd ready{.fd = terminal_.get(), .events = POLLIN, .revents = 0};
     if (poll(&ready, 1, 20'000) <= 0) {
@@ -105,7 +120,8 @@ class Typed {
 
 // The questions of a primary over the network, in order, with the answers of the first worked
 // scenario; used whole, and cut off at each place.
-const std::vector<std::pair<const char*, const char*>> kPrimaryTalk = {
+using Talk = std::vector<std::pair<const char*, const char*>>;
+const Talk kPrimaryTalk = {
     {"Set up with the wizard (yes/no) [yes]: ", "yes"},
     {"Configure the host name? (Y)es/(S)kip/(U)se default [Yes]: ", "yes"},
     {"Host name [mse]: ", "mse1"},
@@ -130,6 +146,32 @@ const std::vector<std::pair<const char*, const char*>> kPrimaryTalk = {
     {"NTP servers (names or addresses, with a comma between): ", "10.10.10.10"},
 };
 
+// The questions of a secondary with a cable, and those of a name server and of a place.
+const Talk kSecondaryTalk = {
+    kPrimaryTalk[0],
+    kPrimaryTalk[1],
+    {"Host name [mse]: ", "mse2"},
+    {"Configure the domain name? (Y)es/(S)kip/(U)se default [Yes]: ", "y"},
+    {"Domain name [none]: ", "example.com"},
+    kPrimaryTalk[4],
+    {"Role [1 for Primary, 2 for Secondary] [1]: ", "2"},
+    {"Health monitor interface [eth0/eth1] [eth0]: ", "eth0"},
+    {"Direct connect interface [eth0/eth1/none] [none]: ", "eth1"},
+    {"Configure the parameters of eth0?", "y"},
+    {"Eth0 IP address: ", "10.10.10.13"},
+    {"Network mask [255.255.255.0]: ", "24"},
+    {"Default gateway address: ", "10.10.10.1"},
+    {"Configure the parameters of eth1? (Y)es/(S)kip/(U)se default [Yes]: ", ""},
+    {"Eth1 IP address: ", "1.1.1.2"},
+    {"Network mask [255.255.255.0]: ", "255.0.0.0"},
+    {"Configure DNS?", "y"},
+    {"Name servers", "10.10.10.5"},
+    {"Configure the time zone?", "y"},
+    {"#? [America/New_York]: ", "8"},
+    {"Which of these?\n#?: ", "Brussels"},
+    {"Configure NTP?", "s"},
+};
+
 constexpr const char* kSummary = R"(-----BEGIN-----
 
 Host name=mse1
@@ -148,8 +190,11 @@ constexpr const char* kReview = "Is this right (yes, no, or ^): ";
 class SetupTerminal : public testing::Test {
  protected:
   void talk(Typed& typed, std::size_t count = kPrimaryTalk.size()) {
-    for (std::size_t i = 0; i < count && !HasFatalFailure(); ++i) {
-      typed.answer(kPrimaryTalk[i].first, kPrimaryTalk[i].second);
+    talk(typed, kPrimaryTalk, count);
+  }
+  void talk(Typed& typed, const Talk& list, std::size_t count = 100) {
+    for (std::size_t i = 0; i < std::min(count, list.size()) && !HasFatalFailure(); ++i) {
+      typed.answer(list[i].first, list[i].second);
     }
   }
   SetupTree tree_;
@@ -170,25 +215,14 @@ TEST_F(SetupTerminal, ForwardsThroughEveryQuestionOfAPrimary) {
 
 TEST_F(SetupTerminal, ASecondaryIsAskedNeitherForAVirtualAddressNorForRecovery) {
   Typed typed(tree_.root());
-  talk(typed, 5);
-  typed.answer("Role [1 for Primary, 2 for Secondary] [1]: ", "2");
-  typed.answer("Health monitor interface [eth0/eth1] [eth0]: ", "eth0");
-  typed.answer("Direct connect interface [eth0/eth1/none] [none]: ", "eth1");
-  typed.answer("Configure the parameters of eth0?", "y");
-  typed.answer("Eth0 IP address: ", "10.10.10.13");
-  typed.answer("Network mask [255.255.255.0]: ", "24");
-  typed.answer("Default gateway address: ", "10.10.10.1");
-  typed.answer("Configure the parameters of eth1? (Y)es/(S)kip/(U)se default [Yes]: ", "");
-  typed.answer("Eth1 IP address: ", "1.1.1.2");
-  typed.answer("Network mask [255.255.255.0]: ", "255.0.0.0");
-  typed.answer("Configure DNS?", "s");
-  typed.answer("Configure the time zone?", "s");
-  typed.answer("Configure NTP?", "s");
+  talk(typed, kSecondaryTalk);
   ASSERT_TRUE(
       typed.sees("    Role=2, Health Monitor Interface=eth0, Direct connect interface=eth1\n"
                  "Eth0 IP address=10.10.10.13, Eth0 network mask=255.255.255.0\n"
                  "Default gateway=10.10.10.1\n"
-                 "Eth1 IP address=1.1.1.2, Eth1 network mask=255.0.0.0\n\n-----END-----"));
+                 "Eth1 IP address=1.1.1.2, Eth1 network mask=255.0.0.0\n"
+                 "DNS servers=10.10.10.5\n"
+                 "Time zone=Europe/Brussels\n\n-----END-----"));
   typed.answer(kReview, "y");
   EXPECT_EQ(typed.end(), 0);
   EXPECT_THAT(typed.all(), Not(HasSubstr("Virtual IP")));
@@ -293,16 +327,55 @@ TEST_F(SetupTerminal, UseDefaultAsksOnlyForWhatHasNone) {
   EXPECT_THAT(typed.all(), Not(HasSubstr("Health monitor interface")));
 }
 
+// Every question that there is, each once left by Ctrl-C, by the end of the input, by a terminal
+// that is gone, and by a kill in the middle of an answer.
 TEST_F(SetupTerminal, InterruptedAtAnyQuestionNothingIsChanged) {
   const auto before = tree_.snapshot();
-  for (std::size_t count = 0; count <= kPrimaryTalk.size(); ++count) {
-    SCOPED_TRACE(count);
-    Typed typed(tree_.root());
-    talk(typed, count);
-    ASSERT_TRUE(typed.sees(count == kPrimaryTalk.size() ? kReview : kPrimaryTalk[count].first));
-    typed.type("\x03");  // Ctrl-C
-    EXPECT_EQ(typed.end(), 128 + SIGINT);
-    EXPECT_EQ(tree_.snapshot(), before);
+  const std::array<void (*)(Typed&), 4> ways = {
+      [](Typed& typed) {
+        typed.type("\x03");
+        EXPECT_EQ(typed.end(), 128 + SIGINT);
+      },
+      [](Typed& typed) {
+        typed.type("\x04");
+        EXPECT_EQ(typed.end(), 1);
+      },
+      [](Typed& typed) { EXPECT_EQ(typed.hang_up(), 128 + SIGHUP); },
+      [](Typed& typed) {
+        typed.type("10.1");
+        EXPECT_EQ(typed.kill_it(), 128 + SIGKILL);
+      },
+  };
+  for (const Talk& list : {kPrimaryTalk, kSecondaryTalk}) {
+    for (std::size_t count = 0; count <= list.size(); ++count) {
+      SCOPED_TRACE(count);
+      Typed typed(tree_.root());
+      talk(typed, list, count);
+      ASSERT_TRUE(typed.sees(count == list.size() ? kReview : list[count].first));
+      ways[count % ways.size()](typed);
+      EXPECT_EQ(tree_.snapshot(), before);
+    }
+  }
+}
+
+// The two talks together meet every question that the wizard has: nothing is left out above.
+TEST_F(SetupTerminal, TheTalksMeetEveryQuestion) {
+  setup::Current current;
+  current.answers.ports = {{.name = "eth0"}, {.name = "eth1"}};
+  std::map<std::string, int> asked;  // several have the same prompt
+  for (const setup::Question& question : setup::questions(current)) {
+    ++asked[question.prompt];
+  }
+  EXPECT_GE(asked.size(), 20u);
+  for (const auto& [prompt, times] : asked) {
+    int met = 0;
+    for (const Talk& list : {kPrimaryTalk, kSecondaryTalk}) {
+      met += static_cast<int>(std::count_if(list.begin(), list.end(), [&](const auto& said) {
+        return prompt.starts_with(said.first) ||
+               std::string(said.first).find(prompt) != std::string::npos;
+      }));
+    }
+    EXPECT_GE(met, times) << prompt;
   }
 }
 
