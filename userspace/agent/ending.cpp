@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How the monitor ends, and what it leaves behind: a clean machine after a stop, everything as it
-// was for a restart, and in both cases its last status.
+// was for a restart, and in both cases its last status; and what it tells about all that meanwhile.
 #include <algorithm>
 #include <cstring>
 
@@ -27,6 +27,9 @@ void Monitor::begin_ending(Ending ending) {
   log_notice(ending == Ending::Stop ? "stopping: the peer is told"
                                     : "restarting: a long grant is asked for");
   world_.notify.stopping(ending == Ending::Stop ? "stopping" : "restarting");
+  if (ending == Ending::Stop) {
+    console_->stopping();
+  }
   for (const auto& unit : units_) {
     tell_to_end(*unit);
   }
@@ -97,8 +100,33 @@ void Monitor::finish() {
   }
 }
 
+void Monitor::open_console() {
+  console_.emplace(world_.node.product.short_name, [this](const std::string& line) {
+    if (!world_.slow) {
+      write_to_console(line);  // nothing runs yet that could be held up
+      return;
+    }
+    world_.slow->run(
+        [line] {
+          write_to_console(line);
+          return 0;
+        },
+        [](int) {});
+  });
+  console_->starting();
+}
+
+void Monitor::look_for_console() {
+  std::vector<const core::State*> states;
+  for (const auto& unit : units_) {
+    states.push_back(&unit->instance().state());
+  }
+  console_->look(states);
+}
+
 void Monitor::status_changed() {
   status_dirty_ = true;
+  look_for_console();
   if (!save_under_way_) {
     // Not now: a takeover may be in the middle of its ladder, and writing a status down takes as
     // long as a rung.

@@ -124,6 +124,7 @@ Result<std::unique_ptr<Monitor>> Monitor::open(const Options& options, config::N
   CB_TRY_DO(make_directory(options.root + "/var/lib/crossbeat", 0700));
   CB_TRY(lock, take_lock(options.root));
   monitor->lock_ = std::move(lock);
+  monitor->open_console();
   if (auto opened = monitor->open_everything(); !opened) {
     monitor->clean_up_failed_start();
     return std::move(opened).error();
@@ -530,6 +531,8 @@ int Monitor::run() {
   watch_maintenance(Duration{});  // one that ended while no monitor ran
   give_configuration(Duration::from_s(2));
   world_.notify.ready("running");
+  console_->running();
+  look_for_console();
   while (!ended()) {
     take_turn();
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "agent/agent.h"
+#include "agent/console.h"
 #include "agent/control.h"
 #include "agent/event_exchange.h"
 #include "agent/in_turn.h"
@@ -68,6 +69,8 @@ class Monitor {
   bool ended() const;
   void finish();
   void status_changed();
+  void open_console();
+  void look_for_console();
   void save_status();
 
   // verbs.cpp
@@ -132,6 +135,7 @@ class Monitor {
   std::string licence_;
   std::vector<config::Pair> pairs_;
   World world_;
+  std::optional<Console> console_;
   std::unique_ptr<PairFiles> pair_files_;
   InTurn pair_changes_;
   Fd lock_;
