@@ -141,6 +141,7 @@ TEST(GoodFile, FullIsTakenOverWordForWord) {
                            .mount_options = "noatime,nodiratime",
                            .port = 7500};
   expected.volume_directory = "/srv/volumes";
+  expected.volume_stuck_after = 300_s;
   EXPECT_EQ(node, expected);
 }
 

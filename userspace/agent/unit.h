@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "agent/instance.h"
+#include "agent/sync_watch.h"
 #include "agent/world.h"
 #include "edge/fence.h"
 #include "edge/ledger.h"
@@ -74,6 +75,7 @@ class Unit {
   void arbitrate(uint64_t term, Duration deadline, std::function<void(core::Verdict)> answer);
   void add_volume_edges(InstanceEdges& e);
   void open_volume(const std::optional<config::Pair>& pair);
+  void look_at_synchronization();
   void add_event(const std::string& description, const std::string& remarks);
   void report(const core::Action& action);
   void tell_hooks(const core::Action& action);
@@ -88,6 +90,7 @@ class Unit {
   std::unique_ptr<edge::ServiceEdge> services_;
   std::unique_ptr<edge::RegisterEdge> register_;
   std::unique_ptr<edge::VolumeEdge> volume_;
+  std::optional<SyncWatch> sync_watch_;  // of a paired volume
   bool accept_loss_ = false;
   std::unique_ptr<edge::FenceEdge> fence_;
   std::unique_ptr<edge::WitnessEdge> witness_;

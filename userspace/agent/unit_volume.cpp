@@ -5,6 +5,7 @@
 
 #include "agent/right.h"
 #include "agent/unit.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "drivers/volume/none.h"
@@ -127,6 +128,29 @@ void Unit::open_volume(const std::optional<config::Pair>& pair) {
   auto driver = std::make_unique<volume::Replicated>(*world_.loop, *world_.slow, std::move(options),
                                                      std::move(voice));
   volume_ = std::make_unique<edge::VolumeEdge>(*world_.loop, std::move(driver), std::move(events));
+  if (pair) {
+    sync_watch_.emplace(world_.node.volume_stuck_after);
+    world_.loop->after(sync_watch_->look_every(),
+                       leash_.guard([this] { look_at_synchronization(); }));
+  }
+}
+
+// A synchronization that does not move is begun again by itself, and that is an event.
+void Unit::look_at_synchronization() {
+  const core::State& state = instance_->state();
+  const bool follows =
+      !state.in_command && state.ladder == core::Ladder::None && state.peer_answers &&
+      !state.peer_silent && !state.stopping &&
+      (state.name == core::StateName::SecondaryActive ||
+       state.name == core::StateName::SecondaryAlone || state.name == core::StateName::Terminated);
+  if (const auto why = sync_watch_->look(volume_->status(), follows, boottime_now())) {
+    log_warning("%s: synchronization: %s", name().c_str(), why->c_str());
+    add_event("Synchronization was begun again", *why);
+    volume_->resync(false, Instant::never(),
+                    [](int) {});  // ignored: if it does not, the next look tells
+  }
+  world_.loop->after(sync_watch_->look_every(),
+                     leash_.guard([this] { look_at_synchronization(); }));
 }
 
 void Unit::add_volume_edges(InstanceEdges& e) {

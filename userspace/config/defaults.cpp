@@ -49,6 +49,7 @@ Node default_node() {
   node.instance_number = kInstanceNumber;
   node.instance_prefix = kInstancePrefix;
   node.volume_directory = kVolumeDirectory;
+  node.volume_stuck_after = kVolumeStuckAfter;
   return node;
 }
 

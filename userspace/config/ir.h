@@ -160,7 +160,8 @@ struct Node {
 
   // What is replicated is the primary's to say; where a copy lies, each node's.
   std::optional<Volume> volume;
-  std::string volume_directory;  // [volume] directory: holds one folder for each instance
+  std::string volume_directory;   // [volume] directory: holds one folder for each instance
+  Duration volume_stuck_after{};  // [volume] stuck_after, default 2 min
 
   std::vector<Service> services;
   std::vector<Hook> hooks;

@@ -145,6 +145,7 @@ std::string volume_table(const Node& node) {
     return "";
   }
   return "\n[volume]\n" + line("directory", quoted(node.volume_directory)) +
+         line("stuck_after", time(node.volume_stuck_after)) +
          (node.volume ? volume_text(*node.volume) : "");
 }
 

@@ -265,6 +265,7 @@ void read_volume(Reader table, Node& node, Notes& notes) {
     table.wrong("directory",
                 "must be a folder's full path, such as \"/var/lib/crossbeat/volumes\"");
   }
+  put(node.volume_stuck_after, table.duration("stuck_after", 1_s, 86400_s));
   node.volume = read_volume(table);
   const bool primary = node.role == core::Role::Primary;
   if (table.exists() && primary && !node.volume) {
@@ -274,7 +275,7 @@ void read_volume(Reader table, Node& node, Notes& notes) {
   if (node.volume && !primary) {
     table.wrong("size",
                 "the volume is the primary's to describe, and comes here by pairing; a secondary "
-                "says only directory");
+                "says only directory and stuck_after");
   }
   if (!primary) {
     node.volume.reset();
