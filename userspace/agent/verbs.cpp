@@ -198,28 +198,36 @@ void Monitor::verb_set(const Json& request, const ControlServer::Client& client)
   if (unit == nullptr) {
     return;
   }
-  const auto type = [&](const char* key, core::EventKind kind) {
-    const std::string value = text_in(request, key);
-    if (value.empty()) {
-      return true;
+  struct Type {
+    const char* key;
+    const char* name;
+    core::EventKind kind;
+  };
+  constexpr std::array<Type, 2> kTypes = {{
+      {"failover", "Failover", core::EventKind::OperatorFailoverType},
+      {"failback", "Failback", core::EventKind::OperatorFailbackType},
+  }};
+  for (const Type& type : kTypes) {
+    const std::string value = text_in(request, type.key);
+    if (!value.empty() && value != "manual" && value != "automatic") {
+      client.send(error_reply(
+          std::string(type.key) + " is manual or automatic, not '" + value + "'", "", kExitUsage));
+      return;
     }
-    if (value != "manual" && value != "automatic") {
-      client.send(error_reply(std::string(key) + " is manual or automatic, not '" + value + "'", "",
-                              kExitUsage));
-      return false;
+  }
+  for (const Type& type : kTypes) {
+    const std::string value = text_in(request, type.key);
+    if (value.empty() || flag_in(request, "dry_run")) {
+      continue;
     }
     core::Event event;
-    event.kind = kind;
+    event.kind = type.kind;
     event.on = value == "automatic";
-    if (!flag_in(request, "dry_run")) {
-      unit->tell(event);
-    }
-    return true;
-  };
-  if (type("failover", core::EventKind::OperatorFailoverType) &&
-      type("failback", core::EventKind::OperatorFailbackType)) {
-    client.send(ok_reply());
+    unit->tell(event);
+    add_event(unit->name(), "Configuration updated",
+              std::string(type.name) + " mode set to " + (event.on ? "AUTOMATIC." : "MANUAL."));
   }
+  client.send(ok_reply());
 }
 
 void Monitor::verb_events(const Json& request, const ControlServer::Client& client) {
