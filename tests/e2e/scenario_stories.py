@@ -6,13 +6,29 @@ Scenario 3 and 4 (two primaries; switchover and failback by hand) are told in fa
 
 from story import lab_of, story, wait_for  # first: it finds the lab
 from crossbeat_lab import VIP
-from hainfo import base, block, paired_product, product, shows
+from hainfo import BARE_FAILBACK, BARE_FAILOVER, PAIRING, base, block, events_of, paired_product, product, shows, tells
 
+START = [
+    "Starting MSE Platform",
+    "Starting Health Monitor, Waiting to check the status.",
+    "Health Monitor successfully started",
+    "Starting Admin process...",
+    "Started Admin process.",
+    "Starting database .....",
+    "Database started successfully. Starting framework and services .....",
+]
+DORMANT = "Framework and services are in DORMANT mode: this node stands by"
 NOT_APPLICABLE = "Not Applicable for a secondary"
 
 
 def said(done):
     return f"exit {done.returncode}: {done.stdout}{done.stderr}"
+
+
+def console(lab, node):
+    """What the monitor wrote for who stands before the machine; the lab keeps the log in the same file."""
+    lines = (lab.root(node) / "var/log/crossbeat/console.log").read_text().splitlines()
+    return [line for line in lines if line in START or line.startswith(("Framework and", "Stopping "))]
 
 
 def both(tell, lab, step, a, b, heartbeat="Up", **fields):
@@ -38,8 +54,11 @@ def over_the_network(tell):
         lab.verb("pair")
         lab.wait_protected()
         both(tell, lab, "paired", "PRIMARY_ACTIVE", "SECONDARY_ACTIVE", direct="No")
-        said_of = lab.crossbeat("a", "events", "--limit", "50").stdout
-        tell.check("the primary's events tell of the pairing", "Configuration successfully created" in said_of, said_of)
+        tells(tell, lab, "the pairing", PAIRING)
+        for node, last in (("a", "Framework and services successfully started"), ("b", DORMANT)):
+            tell.check(f"the console of {node} shows the start in its order", console(lab, node) == [*START, last], console(lab, node))
+        lab.verb("stop", "b")
+        tell.check("and the stop", console(lab, "b")[-1] == "Stopping MSE Platform", console(lab, "b"))
 
 
 @story("scenario 2: a pair with a cable and automatic failover loses its primary, and gets it back")
@@ -52,6 +71,7 @@ def automatic_failover(tell):
         lab.wait_protected()  # still: a machine that stood still meanwhile may have made the primary go solo
         lab.power_off("a")
         lab.wait_state("b", "FAILOVER_ACTIVE", 30)
+        tells(tell, lab, "the failover", BARE_FAILOVER, "b")
         both(tell, lab, "the primary has no power", None, "FAILOVER_ACTIVE", "Down", **automatic)
         lab.power_on("a")
         lab.wait_state("a", "TERMINATED", 40, "peer-in-command")
@@ -60,6 +80,7 @@ def automatic_failover(tell):
         tell.check("failback is called", done.returncode == 0, said(done))
         lab.wait_protected()
         both(tell, lab, "done", "PRIMARY_ACTIVE", "SECONDARY_ACTIVE", **automatic)
+        tells(tell, lab, "the failover and the failback", BARE_FAILOVER + BARE_FAILBACK)
 
 
 @story("scenario 5: the primary is stopped by hand in automatic mode: nobody takes over")
@@ -68,6 +89,11 @@ def stopped_by_hand(tell):
     with lab_of(tell, "scenario", *options, pair=None) as lab:
         paired_product(lab)
         automatic = {"failover": "Automatic"}
+        done = lab.crossbeat("a", "set", "--failover", "automatic")
+        tell.check("the failover type is set", done.returncode == 0, said(done))
+        tells(tell, lab, "the changed type", [("Primary", "Configuration updated")])
+        remarks = [event["remarks"] for event in events_of(lab, "b") if event["description"] == "Configuration updated"]
+        tell.check("with the type", remarks == ["Failover mode set to AUTOMATIC."], remarks)
         lab.verb("stop", "a")
         lab.wait_state("b", "GRACEFUL_SHUTDOWN", 30)
         both(tell, lab, "stopped", None, "GRACEFUL_SHUTDOWN", "Down", **automatic)
