@@ -10,7 +10,7 @@ DESTDIR ?=
 run_tests = scripts/run-tests build/dev
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build build-dev demo test sim kernel e2e crash fuzz bench prove lint fmt tidy install package clean
+.PHONY: help deps build build-dev demo test sim kernel e2e crash fuzz bench prove lint fmt tidy install package prove-package clean
 
 help:
 	@echo 'Crossbeat. The two to begin with:'
@@ -32,6 +32,7 @@ help:
 	@echo '  make tidy            clang-tidy over everything'
 	@echo '  sudo make install    into PREFIX (now $(PREFIX))'
 	@echo '  make package         a Debian package, with its bill of materials, in build/'
+	@echo '  sudo make prove-package   ... installed, upgraded and purged in a whole clean Debian'
 	@echo '  make clean           remove build/'
 
 deps:
@@ -108,6 +109,11 @@ package:
 	@scripts/sbom build/$(PRESET) $(version) build/$(PRESET)/crossbeat.spdx.json
 	@cd build/$(PRESET) && cpack -G DEB -B "$(CURDIR)/build" >cpack.log 2>&1 || { tail -n 20 cpack.log; exit 1; }
 	@ls build/*.deb
+
+# The package in a whole, clean Debian; takes minutes, most of them for making that Debian.
+prove-package: package
+	@scripts/deps prove
+	@tests/package/clean_tree.sh build/$(PRESET)
 
 clean:
 	rm -rf build
