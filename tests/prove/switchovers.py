@@ -15,8 +15,9 @@ A_LOOK = 10  # rounds between two looks at all rows
 
 
 def missing(lab, writers):
+    acked = [(w.who, w.acked()) for w in writers]  # first: they go on
     there = rows_there(lab)
-    return [(w.who, n) for w in writers for n in sorted(w.acked() - there.get(w.who, set()))]
+    return [(who, n) for who, numbers in acked for n in sorted(numbers - there.get(who, set()))]
 
 
 def in_their_places(lab, node):

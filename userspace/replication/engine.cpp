@@ -124,6 +124,8 @@ void Engine::after_step() {
   }
   if (s_.wanted.copying != copying_before_) {
     log_->forget_all();
+    // Ended, and not because the copy is whole: the image is another one than the sums are of.
+    forget_sums_ = copying_before_ != 0 && s_.wanted.copying == 0 && !s_.following.releasing;
     copying_before_ = s_.wanted.copying;
   }
   issued_before_ = s_.issued;

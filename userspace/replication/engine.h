@@ -148,7 +148,8 @@ class Engine {
   std::unique_ptr<Reader> reader_;
   std::unique_ptr<Desk> desk_;
   std::unique_ptr<Mending> mending_;
-  bool doubts_ = true;  // the image is not yet what the log says since the checkpoint
+  bool forget_sums_ = false;  // before the superblock says that there is an image
+  bool doubts_ = true;        // the image is not yet what the log says since the checkpoint
   core::volume::Position found_end_ = 0;
 
   bool stepping_ = false;

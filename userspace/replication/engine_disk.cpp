@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "core/volume/dirty_map.h"
@@ -69,14 +70,25 @@ void Engine::record() {
     disk_error_ = error != 0 ? error : disk_error_;
     event(event_of(EventKind::Recorded, error));
   });
-  disks_.superblock->write(s_.recording.counter % 2 * kBlock, {block, 0, kBlock},
-                           leash_.guard([this, answer](int error) mutable {
-                             if (error != 0) {
-                               answer(error);
-                               return;
-                             }
-                             disks_.superblock->sync(answer);
-                           }));
+  const loop::Done write = leash_.guard([this, answer, block](int error) mutable {
+    if (error != 0) {
+      answer(error);
+      return;
+    }
+    disks_.superblock->write(s_.recording.counter % 2 * kBlock, {block, 0, kBlock},
+                             leash_.guard([this, answer](int failed) mutable {
+                               if (failed != 0) {
+                                 answer(failed);
+                                 return;
+                               }
+                               disks_.superblock->sync(answer);
+                             }));
+  });
+  if (std::exchange(forget_sums_, false)) {
+    sums_->forget(write);
+    return;
+  }
+  write(0);
 }
 
 // ---- the home image
