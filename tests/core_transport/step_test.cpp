@@ -337,20 +337,6 @@ TEST_F(Core, ALossCutsTheWindowOnceARoundTrip) {
   EXPECT_GE(s->paths[0].window, after);
 }
 
-TEST_F(Core, AReceiverThatRunsLateDoesNotKeepTheWindowSmall) {
-  open(1, 1200, 16 << 20);
-  for (int round = 0; round < 60; ++round) {
-    give(kLog, 8 << 20);
-    const auto packets = pull();
-    ASSERT_FALSE(packets.empty());
-    now += Duration::from_ms(10);  // far more than the path takes when nothing queues
-    arrive(ack({{packets.front().number, packets.back().number}}, uint64_t{1} << 40));
-  }
-  EXPECT_GE(s->paths[0].window, settings.queue_min);
-  EXPECT_LE(s->paths[0].window, settings.queue_min + settings.queue_min / 4) << "a queue cuts it";
-  EXPECT_GE(s->paths[0].resync_window, settings.resync_queue_min / 2);
-}
-
 TEST_F(Core, ASilentPathIsLeftForOneThatAnswersAndReturnedToLater) {
   open(2);
   give(kLog, 2'000);

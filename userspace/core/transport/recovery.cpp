@@ -184,7 +184,7 @@ void on_ack(State& s, const Ack& ack, Instant now, Outcome& out) {
       }
       heard = static_cast<uint8_t>(heard | 1u << record.path);
       close_record(s, record);
-      on_arrived(path, record);
+      on_arrived(s, path, record);
       data_arrived(s, record, out);
     }
   }

@@ -32,12 +32,12 @@ void open_window(State& s, Path& path) {
   path.was_full = false;
 }
 
-void on_arrived(Path& path, const Record& record) {
+void on_arrived(State& s, Path& path, const Record& record) {
   if (path.in_flight + record.size + path.size >= path.window / 2) {
     path.was_full = true;
   }
   if (path.was_full && path.window < path.slow_start_until) {
-    path.window = std::min(path.window + record.size, path.slow_start_until);
+    path.window = std::min(path.window + record.size, s.settings.window_max);
   }
 }
 
@@ -56,25 +56,16 @@ void end_round(State& s, Path& path) {
   const Settings& set = s.settings;
   const Duration least = path.trip.least;
   if (path.round_least != Duration::forever()) {
-    // Below the least a queue does not keep a window from growing: one that stayed as small as it
-    // began would carry next to nothing to a receiver that runs late.
-    const bool queued = path.round_least > least * 2 + kQueueMax;
-    if (queued && path.window > set.queue_min) {
+    if (path.round_least > least * 2 + kQueueMax) {
       cut(path.window, 8, set.queue_min);
       path.slow_start_until = path.window;
-    } else {
-      const uint64_t most = queued ? set.queue_min : set.window_max;
-      path.slow_start_until = std::min(path.slow_start_until, most);
-      if (path.was_full && path.window >= path.slow_start_until) {
-        path.window = std::min(path.window + path.window / 32 + path.size, most);
-      }
+    } else if (path.was_full && path.window >= path.slow_start_until) {
+      path.window = std::min(path.window + path.window / 32 + path.size, set.window_max);
     }
-    const bool resync_queued = path.round_least > least * 2 + kResyncQueueMax;
-    if (resync_queued && path.resync_window > set.resync_queue_min) {
+    if (path.round_least > least * 2 + kResyncQueueMax) {
       cut(path.resync_window, 4, set.resync_queue_min);
     } else {
-      path.resync_window = std::min(path.resync_window + path.resync_window / 8,
-                                    resync_queued ? set.resync_queue_min : set.window_max);
+      path.resync_window = std::min(path.resync_window + path.resync_window / 8, set.window_max);
     }
   }
   path.round_end = s.next_number;

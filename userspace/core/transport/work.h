@@ -26,7 +26,7 @@ void sample(Path& path, Duration trip, Duration delay, Instant now);
 
 // window.cpp
 void open_window(State& s, Path& path);
-void on_arrived(Path& path, const Record& record);
+void on_arrived(State& s, Path& path, const Record& record);
 void on_loss(State& s, Path& path, Instant sent, Instant now);
 void end_round(State& s, Path& path);
 
