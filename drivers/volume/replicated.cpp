@@ -115,6 +115,9 @@ void Replicated::on_connected() {
           process_->replace();
           return;
         }
+        if (error == ECONNRESET) {
+          return;  // it ended; the one that follows is asked again
+        }
         if (error != 0) {
           const std::string text = text_of(reply, "text");
           trouble("the volume cannot be opened: " + (text.empty() ? strerror(error) : text));

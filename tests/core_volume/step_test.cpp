@@ -236,6 +236,30 @@ TEST(Commit, StrictNeverAnswersWithoutThePeer) {
   EXPECT_EQ(bench.state().stall, Stall::NoPeer);
 }
 
+// Its process was killed and started again beside a peer that stands by; the peer's Hello comes
+// after the question to be alone, which nobody grants while the peer answers.
+TEST(Claim, ThePeerThatCameLaterIsAskedInPlaceOfARightThatNobodyGrants) {
+  Bench bench(Mode::Sync, Standing::Together);
+  bench.give({.kind = EventKind::Promote}).pass(1_s);
+  bench.take(ActionKind::ReadRegister);
+  bench.give({.kind = EventKind::RegisterRead, .seen = {2, {1, 1}, Kind::Together, 1}});
+  const Register alone = bench.take(ActionKind::SwapRegister).wanted;
+  EXPECT_EQ(alone.kind, Kind::Alone);
+  bench.give({.kind = EventKind::RegisterSwapped, .error = EAGAIN});
+
+  bench.give({.kind = EventKind::LinkUp});
+  bench.their_epochs = {{2, {1, 1}, 0, {}, 0}};
+  Message hello = bench.from_peer(MessageKind::Hello);
+  hello.standing = Standing::Together;
+  hello.granted = 2;
+  hello.serving = false;
+  hello.number = 1;
+  bench.hear(hello).settle().pass(1_s).settle().pass(1_ms).settle().pass(1_ms);
+  EXPECT_FALSE(bench.wants(ActionKind::SwapRegister)) << "it insists on being alone";
+  const Epoch planned = bench.said(MessageKind::Join).epoch;
+  EXPECT_GT(planned.number, alone.epoch) << "a number that was proposed is proposed again";
+}
+
 TEST(Commit, WritesAreAnsweredInTheOrderOfTheLog) {
   Bench bench;
   bench.serve().write();

@@ -64,7 +64,9 @@ void begin_alone(Work& w) {
 
 void begin_together(Work& w) {
   State& s = w.s;
+  const uint64_t used = s.claim.wanted.epoch;  // a number that was proposed is not proposed again
   s.claim = Claim{};
+  s.claim.wanted.epoch = used;
   s.claim.together = true;
   s.claim.step = Claim::Step::Planning;
   s.gated = true;
@@ -166,6 +168,15 @@ void decide_promotion(Work& w) {
   }
   stop_following(s);
   begin_alone(w);
+}
+
+// Whoever keeps the register does not let us write alone, and the peer, of which nothing was heard
+// when we asked, has come: together there is nothing to be let. Had the register been changed all
+// the same, it names us, and nothing was acknowledged on it.
+bool may_ask_together(const State& s) {
+  Relation relation = Relation::Unrelated;
+  return s.stage == Stage::Promoting && !s.claim.together &&
+         (has_more_for_us(s) || can_begin_together(s, relation));
 }
 
 void plan(Work& w) {
@@ -409,7 +420,13 @@ void pump_claim(Work& w) {
     case Claim::Step::Joining: join(w); break;
     case Claim::Step::Reading: break;
     case Claim::Step::Waiting:
-      if (w.now >= s.claim.retry_at) {
+      if (w.now < s.claim.retry_at) {
+        break;
+      }
+      if (may_ask_together(s)) {
+        s.claim.step = Claim::Step::None;
+        decide_promotion(w);
+      } else {
         read_register(w);
       }
       break;
