@@ -12,7 +12,7 @@
 namespace cb::edge {
 
 struct EventEntry {
-  std::string wall;        // RFC 3339, UTC, microseconds; set by EventLog::add() when empty
+  std::string wall;  // RFC 3339, UTC, microseconds; set by EventLog::add() from at_ns when empty
   std::int64_t at_ns = 0;  // CLOCK_BOOTTIME of the node where it happened; set by add() when 0
   std::string pairing;     // primary HM address; empty: the node itself
   std::string description;

@@ -78,11 +78,12 @@ EventLog::~EventLog() {
 }
 
 void EventLog::add(EventEntry entry) {
+  const std::int64_t now_ns = boottime_now().as_ns();
   if (entry.at_ns == 0) {
-    entry.at_ns = boottime_now().as_ns();
+    entry.at_ns = now_ns;
   }
   const auto given = parse_wall_us(entry.wall);  // in one form, so that walls compare as text
-  entry.wall = wall_text(given ? *given * 1000 : wall_ns());
+  entry.wall = wall_text(given ? *given * 1000 : wall_ns() - (now_ns - entry.at_ns));
   clean(entry);
   entry.origin = origin_;
   entry.number = ++last_number_;

@@ -23,6 +23,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "edge/aside.h"
 #include "edge/awake.h"
 
 namespace cb::edge {
@@ -142,6 +143,7 @@ struct Prober::Shared {
 
   // the thread's own
   Awake awake;
+  Aside aside;
   bool news = false;         // a first overdue probe
   bool wake_wanted = false;  // the control loop has something to judge
   ProbePaths paths{};
@@ -152,6 +154,7 @@ struct Prober::Shared {
   void take_bursts() noexcept;
   void start_burst(int slot) noexcept;
   int64_t earliest() const noexcept;
+  bool is_silent(int index) const noexcept;
   Duration interval_of(int index) const noexcept;
   void note_lateness(int64_t late_ns) noexcept;
   void probe(int index, int64_t now) noexcept;
@@ -165,6 +168,7 @@ Result<std::unique_ptr<Prober>> Prober::start(std::function<void()> wake) {
   prober->shared_ = std::make_unique<Shared>();
   prober->shared_->wake = std::move(wake);
   prober->shared_->awake = Awake::open();
+  prober->shared_->aside = Aside(gettid());
   prober->thread_ = std::thread([p = prober.get()] { p->run(); });
   pthread_setname_np(prober->thread_.native_handle(), "cb-probe");
   return prober;
@@ -305,15 +309,19 @@ ssize_t Prober::Shared::send_probe(const ProbePath& path, DirectFrame& frame) no
                 reinterpret_cast<const sockaddr*>(&to), sizeof to);
 }
 
+// Silence is proved: now whoever moves the address needs the processor more than we do.
+bool Prober::Shared::is_silent(int index) const noexcept {
+  const auto i = static_cast<size_t>(index);
+  return schedule[i].overdue >= paths[i].timing.probes_lost;
+}
+
 // While another link of the pairing does not answer, this one carries the lease alone, and must be
 // asked as often as that one was. A peer that answers nowhere is asked at the ordinary rate again.
 Duration Prober::Shared::interval_of(int index) const noexcept {
   const auto i = static_cast<size_t>(index);
   if (schedule[i].burst_left > 0) {
-    // Silence is proved: now whoever moves the address needs the processor more than we do.
-    const bool proved = schedule[i].overdue >= paths[i].timing.probes_lost;
-    return proved ? std::min(paths[i].burst_interval * 3, paths[i].timing.interval)
-                  : paths[i].burst_interval;
+    return is_silent(index) ? std::min(paths[i].burst_interval * 3, paths[i].timing.interval)
+                            : paths[i].burst_interval;
   }
   const size_t other = i ^ 1;
   if (paths[other].used && schedule[other].overdue > 0 && schedule[i].overdue == 0) {
@@ -358,10 +366,17 @@ void Prober::Shared::probe(int index, int64_t now) noexcept {
   if (plan.due_ns <= now) {
     plan.due_ns = now + interval;  // we were late: no volley
   }
+  look(index, now, sent);
+  if (is_silent(index)) {
+    // One wake-up for all silent paths, and none only to look: the next probe sees an answer early
+    // enough.
+    plan.due_ns = now - now % interval + interval;
+    plan.look_ns = kNeverNs;
+    return;
+  }
   const bool answered = CB_READ_ONCE(path.view.path->answered_sequence) >= sequence;
   const int64_t answer_due = now + path.timing.answer_within.as_ns();
   plan.look_ns = answered || answer_due >= plan.due_ns ? kNeverNs : answer_due;
-  look(index, now, sent);
 }
 
 // `sent`: the newest probe could be sent.
@@ -400,6 +415,7 @@ void Prober::Shared::tell(int64_t now) noexcept {
   }
   if (news) {
     awake.hold_until(Instant::from_ns(now) + kAwakeFor);
+    aside.make_way(Instant::from_ns(now) + kAwakeFor);
   }
   if (wake_wanted) {
     wake();
@@ -407,6 +423,7 @@ void Prober::Shared::tell(int64_t now) noexcept {
   news = false;
   wake_wanted = false;
   awake.release_when_over(Instant::from_ns(now));
+  aside.release_when_over(Instant::from_ns(now));
 }
 
 void Prober::run() noexcept {

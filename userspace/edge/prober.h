@@ -61,7 +61,8 @@ struct ProberFacts {
 class Prober {
  public:
   // `wake` is called from the probe thread when probes are overdue: it must be cheap, lock-free and
-  // safe there.
+  // safe there. The calling thread is taken for the one that `wake` wakes: it is kept off the probe
+  // thread's processor while a burst lasts (edge/aside.h).
   static Result<std::unique_ptr<Prober>> start(std::function<void()> wake);
   ~Prober();
   Prober(const Prober&) = delete;
