@@ -21,6 +21,8 @@ namespace {
 
 constexpr size_t kRecorded = 256;
 constexpr Duration kGrantingLookAgain = Duration::from_us(20);
+// From a suspicion to the address, and some more. Telling people takes longer than deciding.
+constexpr Duration kHurry = Duration::from_ms(3);
 
 }  // namespace
 
@@ -111,7 +113,7 @@ void Instance::judge(Instant now) {
   for (const core::Event& event : judged) {
     if (event.kind == core::EventKind::PeerSuspect || event.kind == core::EventKind::LinkSilent) {
       edges_.burst();
-      edges_.get_ready();
+      hurry_until_ = now + kHurry;
     }
     news_.push_back(event);
     if (event.kind == core::EventKind::PeerAnswered && told_) {
@@ -140,6 +142,9 @@ void Instance::run(Instant now) {
     step_one(event, now);
   }
   publish(now);
+  if (now >= hurry_until_) {
+    tell_people();
+  }
 }
 
 core::Step Instance::would(const core::Event& event, Instant now) const {
@@ -148,6 +153,9 @@ core::Step Instance::would(const core::Event& event, Instant now) const {
 
 Instant Instance::next_deadline(Instant now) const {
   Instant at = core::next_deadline(state_);
+  if (!untold_.empty()) {
+    at = std::min(at, hurry_until_);
+  }
   if (setup_.pair && detector_.suspect) {
     const LinkViews views = read_links(kernel_, setup_.slot, setup_.configured, carrier_);
     at = std::min(at, core::next_judgement(detector_, views, now));
@@ -263,13 +271,35 @@ void Instance::note_change(const core::State& before, Instant now) {
     since_ = now;
   }
   if (before.name != state_.name) {
-    log_notice("%s: %s to %s term %llu: %s", label().c_str(),
-               std::string(core::name_of(before.name)).c_str(),
-               std::string(core::name_of(state_.name)).c_str(),
-               static_cast<unsigned long long>(state_.term),
-               std::string(core::text_of(state_.reason)).c_str());
+    tell_later([this, from = before.name, to = state_.name, term = state_.term,
+                reason = state_.reason] {
+      log_notice("%s: %s to %s term %llu: %s", label().c_str(),
+                 std::string(core::name_of(from)).c_str(), std::string(core::name_of(to)).c_str(),
+                 static_cast<unsigned long long>(term), std::string(core::text_of(reason)).c_str());
+    });
   }
-  edges_.changed();
+  tell_later([this] { edges_.changed(); });
+}
+
+Seen Instance::seen() const {
+  Seen seen;
+  seen.name = state_.name;
+  seen.serving = core::is_serving(state_);
+  seen.term = seen.serving ? state_.serving_term : state_.term;
+  seen.at = boottime_now();
+  return seen;
+}
+
+void Instance::tell_later(std::function<void()> tell) { untold_.push_back(std::move(tell)); }
+
+// What is told may lead to more that wants to be told.
+void Instance::tell_people() {
+  hurry_until_ = {};
+  while (!untold_.empty()) {
+    for (const auto& tell : std::exchange(untold_, {})) {
+      tell();
+    }
+  }
 }
 
 void Instance::note_timeline(const core::Action& action, Instant now) {
@@ -295,7 +325,8 @@ void Instance::note_announced() {
   timeline_.reason = state_.reason;
   timeline_.wall = wall_now();
   last_failover_ = timeline_;
-  log_notice("in command: %s", text_of(timeline_).c_str());
+  hurry_until_ = {};
+  tell_later([timeline = timeline_] { log_notice("in command: %s", text_of(timeline).c_str()); });
 }
 
 std::string Instance::history() const {
@@ -385,7 +416,13 @@ void Instance::begin(const core::Action& action, Instant now) {
     case core::ActionKind::Arbitrate: begin_arbitration(action, now); break;
     case core::ActionKind::CancelArbitration: edges_.cancel_arbitration(); break;
     case core::ActionKind::Burst: edges_.burst(); break;
-    case core::ActionKind::Report: edges_.report(action); break;
+    case core::ActionKind::Report:
+      if (action.report == core::Report::WentSolo &&
+          action.value == static_cast<uint64_t>(core::SoloBasis::Forced)) {
+        edges_.forced_solo(state_.serving_term);
+      }
+      tell_later([this, action, then = seen()] { edges_.report(action, then); });
+      break;
     case core::ActionKind::ClaimTerm:
       answer(action, now)(0);  // facts_of() carries it; publish() has stored it
       break;
@@ -428,7 +465,10 @@ void Instance::begin(const core::Action& action, Instant now) {
       edges_.remove_address(answer(action, now));
       break;
     case core::ActionKind::Resync: edges_.resync(); break;
-    case core::ActionKind::Exit: edges_.exit(); break;
+    case core::ActionKind::Exit:
+      tell_people();
+      edges_.exit();
+      break;
   }
 }
 

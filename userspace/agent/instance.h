@@ -26,6 +26,14 @@ namespace cb::agent {
 
 using loop::Done;
 
+// What people are told of, as it was at that moment.
+struct Seen {
+  core::StateName name{};
+  bool serving = false;
+  uint64_t term = 0;
+  Instant at;
+};
+
 // What an instance asks of the world. Each Done is called exactly once, from the loop's thread, at
 // once or later.
 struct InstanceEdges {
@@ -34,9 +42,9 @@ struct InstanceEdges {
       arbitrate;
   std::function<void()> cancel_arbitration;
   std::function<void()> burst;
-  std::function<void()> get_ready;     // a takeover may follow within milliseconds
   std::function<uint64_t()> granting;  // frames of the probe thread being granted now
-  std::function<void(const core::Action&)> report;
+  std::function<void(const core::Action&, const Seen&)> report;
+  std::function<void(uint64_t term)> forced_solo;  // an operator made it serve alone
   std::function<void(uint64_t term, Duration deadline, Done)> fence;
   std::function<void(Done)> add_address;
   std::function<void(Done)> remove_address;
@@ -114,6 +122,9 @@ class Instance {
   void publish_guard(core::GuardMode wanted);
   void publish_facts(const core::Facts& facts);
   void note_change(const core::State& before, Instant now);
+  Seen seen() const;
+  void tell_later(std::function<void()> tell);
+  void tell_people();
   void note_timeline(const core::Action& action, Instant now);
   void note_announced();
   void begin(const core::Action& action, Instant now);
@@ -144,6 +155,8 @@ class Instance {
   Timeline timeline_;
   std::optional<Timeline> last_failover_;
   Instant since_;
+  std::vector<std::function<void()>> untold_;  // lines, events and hooks, in order ...
+  Instant hurry_until_{};  // ... which wait while a failover needs the processor
   struct Recorded {
     core::EventKind kind;
     Instant at;

@@ -5,6 +5,8 @@
 
 #include <cstdio>
 
+#include "base/clock.h"
+
 namespace cb::agent {
 namespace {
 
@@ -40,15 +42,20 @@ std::string text_of(const Timeline& t) {
   return text + total;
 }
 
-std::string wall_now() {
+std::string wall_at(Instant at) {
+  constexpr int64_t kSecond = 1'000'000'000;
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
+  const int64_t ns = now.tv_sec * kSecond + now.tv_nsec - (boottime_now() - at).as_ns();
+  const time_t seconds = ns / kSecond;
   tm utc{};
-  gmtime_r(&now.tv_sec, &utc);
+  gmtime_r(&seconds, &utc);
   char text[64];
   const size_t n = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-  snprintf(text + n, sizeof text - n, ".%03ldZ", now.tv_nsec / 1'000'000);
+  snprintf(text + n, sizeof text - n, ".%03ldZ", ns % kSecond / 1'000'000);
   return text;
 }
+
+std::string wall_now() { return wall_at(boottime_now()); }
 
 }  // namespace cb::agent

@@ -32,5 +32,6 @@ std::string text_of(const Timeline& timeline);
 
 // Now as RFC 3339 in UTC with milliseconds.
 std::string wall_now();
+std::string wall_at(Instant at);  // what the wall clock said then
 
 }  // namespace cb::agent

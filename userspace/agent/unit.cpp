@@ -17,9 +17,6 @@ namespace {
 
 using core::EventKind;
 
-constexpr Duration kReadyFor =
-    Duration::from_ms(3);  // from a suspicion to the address, and some more
-
 cb_address guarded(const config::Address& address) {
   cb_address out{};
   memcpy(out.bytes, address.bytes.data(), sizeof out.bytes);
@@ -314,17 +311,23 @@ void Unit::arbitrate(uint64_t term, Duration deadline, std::function<void(core::
 }
 
 void Unit::add_event(const std::string& description, const std::string& remarks) {
+  add_event(
+      description, remarks,
+      Seen{.name = instance_->state().name, .serving = false, .term = 0, .at = boottime_now()});
+}
+
+void Unit::add_event(const std::string& description, const std::string& remarks, const Seen& then) {
   edge::EventEntry entry;
+  entry.at_ns = then.at.as_ns();
   entry.pairing = name();
   entry.description = description;
   entry.generated_by = world_.node.role == core::Role::Primary ? "Primary" : "Secondary";
   entry.remarks = remarks;
-  entry.state = core::name_of(instance_->state().name);
+  entry.state = core::name_of(then.name);
   world_.events->add(std::move(entry));
 }
 
-void Unit::tell_hooks(const core::Action& action) {
-  const core::State& state = instance_->state();
+void Unit::tell_hooks(const core::Action& action, const Seen& then) {
   edge::StateChange change;
   change.node = world_.node.name;
   change.role = world_.node.role == core::Role::Primary ? "primary" : "secondary";
@@ -333,16 +336,16 @@ void Unit::tell_hooks(const core::Action& action) {
   change.to = core::name_of(static_cast<core::StateName>(action.value & 0xff));
   change.reason = core::name_of(action.reason);
   change.reason_text = core::text_of(action.reason);
-  change.serving = core::is_serving(state);
-  change.term = change.serving ? state.serving_term : state.term;
+  change.serving = then.serving;
+  change.term = then.term;
   for (const config::Prefix& address : addresses_) {
     change.addresses.push_back(address.text());
   }
-  change.wall = wall_now();
+  change.wall = wall_at(then.at);
   world_.hooks->on_change(change);
 }
 
-void Unit::report(const core::Action& action) {
+void Unit::report(const core::Action& action, const Seen& then) {
   std::string remarks(core::text_of(action.reason));
   using core::Report;
   if (action.report == Report::HandOverRefused || action.report == Report::OperatorRefused) {
@@ -354,18 +357,15 @@ void Unit::report(const core::Action& action) {
   } else if (action.report == Report::LadderRungFailed) {
     remarks = std::string(core::name_of(static_cast<core::ActionKind>(action.value >> 16))) + ": " +
               strerror(static_cast<int>(action.value & 0xffff));
-  } else if (action.report == Report::WentSolo && witness_ &&
-             action.value == static_cast<uint64_t>(core::SoloBasis::Forced)) {
-    witness_->seize(instance_->state().serving_term);
   } else if (action.report == Report::ArbitrationSaid) {
     remarks = core::text_of(static_cast<core::Verdict>(action.value));
   }
   const std::string description(core::text_of(action.report));
   log_notice("%s: %s%s%s", name().c_str(), description.c_str(), remarks.empty() ? "" : ": ",
              remarks.c_str());
-  add_event(description, remarks);
+  add_event(description, remarks, then);
   if (action.report == Report::StateChanged) {
-    tell_hooks(action);
+    tell_hooks(action, then);
   }
   if (action.report == Report::HeartbeatsUp && callbacks_.heartbeats_up) {
     callbacks_.heartbeats_up();
@@ -394,9 +394,13 @@ InstanceEdges Unit::edges() {
     }
   };
   e.burst = [this] { world_.prober->burst(static_cast<int>(instance_->slot())); };
-  e.get_ready = [this] { world_.urgent->stay_awake(kReadyFor); };
   e.granting = [this] { return world_.prober->granting(); };
-  e.report = [this](const core::Action& action) { report(action); };
+  e.report = [this](const core::Action& action, const Seen& then) { report(action, then); };
+  e.forced_solo = [this](uint64_t term) {
+    if (witness_) {
+      witness_->seize(term);
+    }
+  };
   e.fence = [this](uint64_t, Duration deadline, Done done) {
     if (!fence_) {
       done(ENOSYS);

@@ -77,8 +77,9 @@ class Unit {
   void open_volume(const std::optional<config::Pair>& pair);
   void look_at_synchronization();
   void add_event(const std::string& description, const std::string& remarks);
-  void report(const core::Action& action);
-  void tell_hooks(const core::Action& action);
+  void add_event(const std::string& description, const std::string& remarks, const Seen& then);
+  void report(const core::Action& action, const Seen& then);
+  void tell_hooks(const core::Action& action, const Seen& then);
   void watch_conflicts(bool on);
   edge::ServiceContext context() const;
 

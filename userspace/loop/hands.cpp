@@ -5,7 +5,6 @@
 
 #include <csignal>
 
-#include "base/clock.h"
 #include "base/log.h"
 
 namespace cb::loop {
@@ -90,16 +89,8 @@ void Hands::run(std::function<int()> work, std::function<void(int)> done) {
   });
 }
 
-void Hands::stay_awake(Duration span) noexcept {
-  awake_until_ns_.store((boottime_now() + span).as_ns(), std::memory_order_relaxed);
-  mailbox_.ring();
-}
-
 void Hands::work_until_stopped() {
   while (!stop_.load()) {
-    while (!mailbox_.has_letters() && !stop_.load() &&
-           boottime_now().as_ns() < awake_until_ns_.load(std::memory_order_relaxed)) {
-    }
     mailbox_.answer();
     batch_ = mailbox_.take();
     for (std::function<void()>& job : batch_) {

@@ -37,11 +37,6 @@ class Hands {
   // loop's thread afterwards. Both are destroyed in the loop's thread.
   void run(std::function<int()> work, std::function<void(int)> done);
 
-  // Something urgent is likely soon: the thread looks for work without sleeping for this long,
-  // which saves the wake-up of an idle processor. Costs a processor meanwhile, so a few
-  // milliseconds at the most.
-  void stay_awake(Duration span) noexcept;
-
   // Whether SCHED_FIFO was asked for and got.
   bool is_fifo() const noexcept { return fifo_; }
 
@@ -55,7 +50,6 @@ class Hands {
   Mailbox mailbox_;
   std::vector<std::function<void()>> batch_;  // the thread's, while it runs
   std::atomic<bool> stop_{false};
-  std::atomic<std::int64_t> awake_until_ns_{0};
   bool fifo_ = false;
   bool started_ = false;
   pthread_t thread_{};
