@@ -68,9 +68,10 @@ Result<std::string> code_from(const Context& context, const CodeSource& source) 
     }
     return read_line(context);
   }
+  // Hidden before it is asked for: whoever types at once is neither shown nor unheard.
+  const Hidden hidden(true);
   terminal.err << "Pairing code (shown on the secondary by: crossbeat pairing-code): "
                << std::flush;
-  const Hidden hidden(true);
   std::string line = read_line(context);
   terminal.err << "\n";
   return line;

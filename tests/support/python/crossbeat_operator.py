@@ -35,7 +35,7 @@ NETWORKCTL = """#!/bin/sh
 for file in {root}/etc/systemd/network/*.network; do
   [ -e "$file" ] || continue
   cat "$file" "$file.d/"*.conf 2>/dev/null | grep -q '^KeepConfiguration=\\(static\\|yes\\)$' ||
-    ip address flush dev eth0 to {address}
+    ip address del {address}/32 dev eth0 2>/dev/null || :
 done
 """
 
