@@ -274,6 +274,9 @@ void Replicated::take_status(const Json& status) {
     return;
   }
   status_.text = trouble_;
+  if (register_.look) {
+    register_.look(report_.own);
+  }
   if (status_.sync != "none" && status_.progress_permille != progress && events_.progress) {
     events_.progress(status_.progress_permille);
   }

@@ -34,6 +34,7 @@ struct RegisterVoice {
   std::function<void(const OwnCopy& own, const Register& expected, const Register& wanted,
                      std::function<void(int error, bool granted)>)>
       swap;
+  std::function<void(const OwnCopy& own)> look;  // with every status; may be empty
 };
 
 struct ReplicatedOptions {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The replicated volume in two whole appliances: what was acknowledged is there, whoever dies."""
 
+import json
 import os
 import signal
 
@@ -142,3 +143,53 @@ def database(tell):
         _, gone = missing_rows(lab, clients)
         tell.check("all rows are there after the failback", not gone and
                    psql(lab, "select count(*) from acknowledged where who = 99") == "1", gone[:10])
+
+
+WITNESS = ("--witness", "--set", 'witness.deadline="2s"', "--set", 'failover.wait="60s"')
+
+
+def register_of(lab):
+    """What the witness holds for the volume."""
+    program = str(lab.build / "bin/crossbeat-witness")
+    said = lab.run("witness", program, "--control", lab.root("witness") / "control", "--json", "list")
+    (pairing,) = json.loads(said.stdout)["pairings"]
+    return pairing["volume"] or {}
+
+
+@story("with a witness the right to write is its register's: it moves with a takeover, and nobody is promoted while it is away")
+def witness_keeps_the_register(tell):
+    with lab_of(tell, "volume", *VOLUME, *WITNESS) as lab:
+        wait_in_step(lab)
+        wait_mounted(lab, "a")
+        before = wait_for("the witness has the register", lambda: (r := register_of(lab)).get("kind") == "together" and r)
+        tell.check("it names the primary, together with its peer", before["holder"] == "primary", before)
+        writer = Writer(lab, "a")
+        writer.wait_more(50)
+        lab.power_off("a")
+        lab.wait_state("b", "FAILOVER_ACTIVE")
+        wait_mounted(lab, "b")
+        writer.stop()
+        all_there(tell, lab, "b", writer)
+        after = register_of(lab)
+        alone = after["holder"] == "secondary" and after["kind"] == "alone" and after["epoch"] > before["epoch"]
+        tell.check("the secondary was granted to write alone", alone, after)
+
+        second = Writer(lab, "b", "afterwards")
+        second.wait_more(20)
+        lab.power_on("a")
+        wait_in_step(lab)
+        now = wait_for("both are in step by the register", lambda: (r := register_of(lab)).get("kind") == "together" and r)
+        tell.check("written by the secondary", now["holder"] == "secondary", now)
+
+        lab.verb("witness", "kill")
+        wait_for("a notices", lambda: not lab.pairing("a")["witness"]["answers"])
+        second.wait_more(20)
+        tell.check("without a witness the writes go on", not second.errors(), second.errors())
+        lab.power_off("b")
+        second.stop()
+        wait_for("a says why it waits", lambda: lab.pairing("a")["reason"].lower().replace("_", "-") == "no-arbitration")
+        tell.check("the copy is not promoted", not volume_of(lab, "a").get("serving"), volume_of(lab, "a"))
+        lab.verb("witness", "start")
+        wait_mounted(lab, "a")
+        all_there(tell, lab, "a", second)
+        tell.check("the register moved back", register_of(lab)["holder"] == "primary", register_of(lab))

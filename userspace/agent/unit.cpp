@@ -240,10 +240,13 @@ void Unit::watch_conflicts(bool on) {
   }
 }
 
-Result<> Unit::open_witness(const std::optional<config::Pair>& pair) {
+bool Unit::wants_witness(const std::optional<config::Pair>& pair) const {
   const auto& kinds = world_.node.arbitration;
-  const bool wanted = std::find(kinds.begin(), kinds.end(), "witness") != kinds.end();
-  if (!wanted || !pair) {
+  return pair && std::find(kinds.begin(), kinds.end(), "witness") != kinds.end();
+}
+
+Result<> Unit::open_witness(const std::optional<config::Pair>& pair) {
+  if (!wants_witness(pair)) {
     return cb::Done{};
   }
   edge::WitnessEdge::Options options;
@@ -264,6 +267,9 @@ Result<> Unit::open_witness(const std::optional<config::Pair>& pair) {
   };
   CB_TRY(witness, edge::WitnessEdge::open(*world_.loop, std::move(options)));
   witness_ = std::move(witness);
+  if (register_ && register_->kept()) {
+    witness_->know(register_->kept()->value);  // before it is asked for the first time
+  }
   return cb::Done{};
 }
 

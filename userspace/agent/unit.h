@@ -13,7 +13,9 @@
 
 #include "agent/instance.h"
 #include "agent/sync_watch.h"
+#include "agent/volume_register.h"
 #include "agent/world.h"
+#include "drivers/volume/replicated.h"
 #include "edge/fence.h"
 #include "edge/ledger.h"
 #include "edge/register.h"
@@ -76,6 +78,9 @@ class Unit {
   void add_volume_edges(InstanceEdges& e);
   void open_volume(const std::optional<config::Pair>& pair);
   void look_at_synchronization();
+  volume::RegisterVoice register_voice(const std::string& instance, core::volume::Node self,
+                                       const std::optional<config::Pair>& pair);
+  bool wants_witness(const std::optional<config::Pair>& pair) const;
   void add_event(const std::string& description, const std::string& remarks);
   void add_event(const std::string& description, const std::string& remarks, const Seen& then);
   void report(const core::Action& action, const Seen& then);
@@ -90,6 +95,7 @@ class Unit {
   std::optional<core::LedgerRecord> inherited_;
   std::unique_ptr<edge::ServiceEdge> services_;
   std::unique_ptr<edge::RegisterEdge> register_;
+  std::unique_ptr<VolumeRegister> volume_register_;
   std::unique_ptr<edge::VolumeEdge> volume_;
   std::optional<SyncWatch> sync_watch_;  // of a paired volume
   bool accept_loss_ = false;

@@ -3,7 +3,6 @@
 // The wiring of a unit's volume: which back end, what it is told, and who answers for its register.
 #include <sodium.h>
 
-#include "agent/right.h"
 #include "agent/unit.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -16,6 +15,9 @@ namespace cb::agent {
 namespace {
 
 using core::EventKind;
+
+// Shorter than the volume waits for an answer of ours.
+constexpr Duration kWitnessPatience = 4_s;
 
 // An unpaired volume has no peer, so nobody ever shares its key; the same one in every life, since
 // the volume's process outlives ours.
@@ -98,7 +100,6 @@ void Unit::open_volume(const std::optional<config::Pair>& pair) {
     return;
   }
   volume::ReplicatedOptions options = options_for(world_, pair);
-  const core::volume::Node self = options.node;
   options.peer_is_there = [this] {
     if (instance_ == nullptr) {
       return false;
@@ -107,24 +108,7 @@ void Unit::open_volume(const std::optional<config::Pair>& pair) {
     return state.peer_answers && !state.peer_silent && !state.peer_suspect &&
            !state.peer_monitor_stale;
   };
-  register_ = std::make_unique<edge::RegisterEdge>(*world_.slow, world_.root, options.instance);
-  const auto facts = [this, self](const volume::OwnCopy& own) {
-    return RightFacts{self, own.standing, own.epoch, register_->value()};
-  };
-  volume::RegisterVoice voice;
-  voice.read = [this, facts](const volume::OwnCopy& own, const auto& done) {
-    const auto now = register_now(instance_->state(), facts(own));
-    done(now ? 0 : EAGAIN, now.value_or(Register{}));
-  };
-  voice.swap = [this, facts](const volume::OwnCopy& own, const Register& expected,
-                             const Register& wanted, const auto& done) {
-    const Right right = judge_swap(instance_->state(), facts(own), expected, wanted);
-    if (right != Right::Granted) {
-      done(right == Right::Refused ? 0 : EAGAIN, false);
-      return;
-    }
-    register_->write(wanted, [done](int error) { done(error, error == 0); });
-  };
+  volume::RegisterVoice voice = register_voice(options.instance, options.node, pair);
   auto driver = std::make_unique<volume::Replicated>(*world_.loop, *world_.slow, std::move(options),
                                                      std::move(voice));
   volume_ = std::make_unique<edge::VolumeEdge>(*world_.loop, std::move(driver), std::move(events));
@@ -151,6 +135,43 @@ void Unit::look_at_synchronization() {
   }
   world_.loop->after(sync_watch_->look_every(),
                      leash_.guard([this] { look_at_synchronization(); }));
+}
+
+volume::RegisterVoice Unit::register_voice(const std::string& instance, core::volume::Node self,
+                                           const std::optional<config::Pair>& pair) {
+  register_ = std::make_unique<edge::RegisterEdge>(*world_.slow, world_.root, instance);
+  RegisterWays ways;
+  ways.state = [this]() -> const core::State& { return instance_->state(); };
+  ways.kept = [this] { return register_->kept(); };
+  ways.keep = [this](const edge::KeptRegister& value, Done done) {
+    register_->write(value, std::move(done));
+  };
+  ways.accepts_loss = [this] { return accept_loss_; };
+  if (wants_witness(pair)) {
+    ways.pairing = pair->id;
+    ways.heard = [this] { return witness_->facts().record; };
+    ways.read = [this](edge::WitnessEdge::OnAnswer done) {
+      witness_->read(boottime_now() + kWitnessPatience, std::move(done));
+    };
+    ways.swap = [this](const Register& expected, const Register& wanted,
+                       edge::WitnessEdge::OnAnswer done) {
+      witness_->swap(expected, wanted, boottime_now() + kWitnessPatience, std::move(done));
+    };
+    ways.know = [this](const Register& known) { witness_->know(known); };
+  }
+  volume_register_ = std::make_unique<VolumeRegister>(self, std::move(ways));
+  volume::RegisterVoice voice;
+  voice.read = [this](const volume::OwnCopy& own, const auto& done) {
+    volume_register_->read({own.standing, own.epoch}, done);
+  };
+  voice.swap = [this](const volume::OwnCopy& own, const Register& expected, const Register& wanted,
+                      const auto& done) {
+    volume_register_->swap({own.standing, own.epoch}, expected, wanted, done);
+  };
+  voice.look = [this](const volume::OwnCopy& own) {
+    volume_register_->look({own.standing, own.epoch});
+  };
+  return voice;
 }
 
 void Unit::add_volume_edges(InstanceEdges& e) {

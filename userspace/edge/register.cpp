@@ -21,40 +21,50 @@ std::uint32_t checksum(std::string_view text) {
 
 }  // namespace
 
-// "CBREG1 EPOCH HIGH LOW together|alone HOLDER CHECKSUM"
-std::string register_text(const Register& value) {
+// "CBREG1 EPOCH HIGH LOW together|alone HOLDER CHECKSUM"; with a witness
+// "CBREG2 EPOCH HIGH LOW together|alone HOLDER PAIRING CHECKSUM"
+std::string register_text(const KeptRegister& kept) {
+  const Register& value = kept.value;
   std::array<char, 160> line{};
-  const int length =
-      snprintf(line.data(), line.size(), "CBREG1 %llu %016llx %016llx %s %u",
-               static_cast<unsigned long long>(value.epoch),
+  int length =
+      snprintf(line.data(), line.size(), "CBREG%d %llu %016llx %016llx %s %u",
+               kept.witness == 0 ? 1 : 2, static_cast<unsigned long long>(value.epoch),
                static_cast<unsigned long long>(value.generation.high),
                static_cast<unsigned long long>(value.generation.low),
                value.kind == core::volume::Kind::Together ? "together" : "alone", value.holder);
   std::string text(line.data(), static_cast<std::size_t>(length));
+  if (kept.witness != 0) {
+    length = snprintf(line.data(), line.size(), " %016llx",
+                      static_cast<unsigned long long>(kept.witness));
+    text.append(line.data(), static_cast<std::size_t>(length));
+  }
   snprintf(line.data(), line.size(), " %08x\n", checksum(text));
   return text + line.data();
 }
 
-std::optional<Register> parse_register(std::string_view text) {
-  Register value;
+std::optional<KeptRegister> parse_register(std::string_view text) {
+  unsigned version = 0;
   unsigned long long epoch = 0;
   unsigned long long high = 0;
   unsigned long long low = 0;
   std::array<char, 16> kind{};
   unsigned holder = 0;
+  unsigned long long witness = 0;
   const std::string line(text);
-  if (sscanf(line.c_str(), "CBREG1 %llu %16llx %16llx %15s %u", &epoch, &high, &low, kind.data(),
-             &holder) != 5 ||
-      holder > 1) {
+  const int found = sscanf(line.c_str(), "CBREG%1u %llu %16llx %16llx %15s %u %16llx", &version,
+                           &epoch, &high, &low, kind.data(), &holder, &witness);
+  if (found < 6 || holder > 1) {
     return std::nullopt;
   }
-  value.epoch = epoch;
-  value.generation = {high, low};
-  value.kind = std::string_view(kind.data()) == "together" ? core::volume::Kind::Together
-                                                           : core::volume::Kind::Alone;
-  value.holder = static_cast<core::volume::Node>(holder);
+  KeptRegister kept;
+  kept.value.epoch = epoch;
+  kept.value.generation = {high, low};
+  kept.value.kind = std::string_view(kind.data()) == "together" ? core::volume::Kind::Together
+                                                                : core::volume::Kind::Alone;
+  kept.value.holder = static_cast<core::volume::Node>(holder);
+  kept.witness = version == 2 && found == 7 ? witness : 0;
   // Exactly what would have been written, checksum included.
-  return register_text(value) == text ? std::optional(value) : std::nullopt;
+  return register_text(kept) == text ? std::optional(kept) : std::nullopt;
 }
 
 std::string RegisterEdge::path_of(const std::string& root, const std::string& instance) {
@@ -64,11 +74,11 @@ std::string RegisterEdge::path_of(const std::string& root, const std::string& in
 RegisterEdge::RegisterEdge(loop::Hands& hands, const std::string& root, const std::string& instance)
     : hands_(hands), path_(path_of(root, instance)) {
   if (const auto text = read_all(path_, kFileMax)) {
-    value_ = parse_register(*text);
+    kept_ = parse_register(*text);
   }
 }
 
-void RegisterEdge::write(const Register& wanted, loop::Done done) {
+void RegisterEdge::write(const KeptRegister& wanted, loop::Done done) {
   if (busy_) {
     done(EBUSY);
     return;
@@ -82,7 +92,7 @@ void RegisterEdge::write(const Register& wanted, loop::Done done) {
       leash_.guard([this, wanted, done = std::move(done)](int error) {
         busy_ = false;
         if (error == 0) {
-          value_ = wanted;
+          kept_ = wanted;
         }
         done(error);
       }));
