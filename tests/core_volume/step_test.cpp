@@ -120,6 +120,7 @@ class Bench {
         case ActionKind::Send: event.kind = EventKind::Sent; break;
         case ActionKind::WriteExtent: event.kind = EventKind::ExtentWritten; break;
         case ActionKind::ProtectImage: event.kind = EventKind::ImageProtected; break;
+        case ActionKind::RestoreImage:
         case ActionKind::None:
         case ActionKind::AnswerWrites:
         case ActionKind::AnswerFlushes:

@@ -119,7 +119,8 @@ void Wire::update() {
       end->full_[p] = false;
     }
     loop_.post([this, side = end->side_, up, e = end.get()] {
-      if (ends_[side].get() == e && e->up_ == up) {
+      // A later end may have its place, and may not listen yet.
+      if (ends_[side].get() == e && e->up_ == up && e->calls_.on_up) {
         up ? e->calls_.on_up() : e->calls_.on_down();
       }
     });
@@ -253,9 +254,9 @@ void Node::kill() {
   in_step = false;
 }
 
-int Node::promote() {
+int Node::promote(bool accept_loss) {
   promoted_.reset();
-  engine_->promote(false);
+  engine_->promote(accept_loss);
   return pair_.until([this] { return promoted_.has_value(); }) ? *promoted_ : ETIMEDOUT;
 }
 

@@ -119,7 +119,7 @@ class Node {
   std::string folder() const { return folder_; }
 
   // The verbs, waited for. errno.
-  int promote();
+  int promote(bool accept_loss = false);
   int demote(bool hand_over);
   int discard();
 

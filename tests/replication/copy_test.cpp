@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Catching up: by the log, and by a copy when the log was overrun.
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 
+#include "base/text.h"
 #include "tests/replication/bed.h"
 
 namespace cb::replication {
@@ -130,6 +134,101 @@ TEST(CatchUp, SurvivesKillsOfEitherEndInTheMiddle) {
   expect_alike(pair);
 }
 
+// The source dies for good, each time at another place of the copy. What the copier had before is
+// still there, whole, and can be written; also when it is killed itself meanwhile.
+// CB_FORSAKEN=n: so many rounds.
+TEST(Forsaken, TheImageThatWasKeptIsServedWhenTheSourceDiesInTheMiddleOfACopy) {
+  const char* wanted = std::getenv("CB_FORSAKEN");
+  const std::uint64_t rounds = wanted != nullptr ? parse_number(wanted).value_or(0) : 3;
+  ASSERT_GT(rounds, 0u);
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    SCOPED_TRACE(round);
+    Pair pair;
+    pair.bring_into_step();
+    for (std::uint64_t offset = 0; offset < kVolume; offset += 4u << 20) {
+      ASSERT_EQ(pair.a().write(offset, random_bytes(pair.prng, 1u << 20)), 0);
+    }
+    ASSERT_EQ(pair.a().flush(), 0);
+    const auto before = pair.a().read(0, kVolume);
+    pair.b().kill();
+    overrun(pair);
+    pair.b().start();
+    const auto extents = 1 + round * 7 % 100;
+    ASSERT_TRUE(pair.until([&] { return pair.b().engine().counts().extents_written >= extents; }));
+    pair.a().kill();
+    ASSERT_NE(pair.b().state().record.copying, 0u) << "the copy was over before its source died";
+    EXPECT_FALSE(core::eligible(pair.b().state()));
+    EXPECT_TRUE(pair.b().engine().kept_position().has_value());
+    if (round % 2 == 1) {
+      pair.b().kill();
+      pair.b().start();
+      ASSERT_TRUE(pair.until([&] { return pair.b().state().started; }));
+    }
+    EXPECT_EQ(pair.b().promote(), ESTALE);
+    pair.registered.value.kind = core::Kind::Alone;
+    pair.registered.value.holder = 1;  // an operator said so
+    ASSERT_EQ(pair.b().promote(true), 0);
+    EXPECT_TRUE(pair.b().read(0, kVolume) == before);
+    EXPECT_STREQ(pair.b().engine().protection(), "none");
+    EXPECT_EQ(pair.b().write(0, filled(4096, 7)), 0);
+    EXPECT_EQ(pair.b().flush(), 0);
+    pair.b().kill();
+    pair.b().start();
+    ASSERT_EQ(pair.b().promote(), 0);
+    EXPECT_TRUE(pair.b().read(0, 4096) == filled(4096, 7));
+    const auto rest = pair.b().read(4096, kVolume - 4096);
+    EXPECT_TRUE(std::equal(rest.begin(), rest.end(), before.begin() + 4096));
+  }
+}
+
+// Killed while the old image is being put back: it is put back again.
+TEST(Forsaken, AKillWhileTheOldImageIsPutBackCostsNothing) {
+  Pair pair;
+  pair.bring_into_step();
+  ASSERT_EQ(pair.a().write(0, random_bytes(pair.prng, 1u << 20)), 0);
+  ASSERT_EQ(pair.a().flush(), 0);
+  const auto before = pair.a().read(0, kVolume);
+  pair.b().kill();
+  overrun(pair);
+  pair.b().start();
+  ASSERT_TRUE(pair.until([&] { return pair.b().engine().counts().extents_written >= 20; }));
+  pair.a().kill();
+  ASSERT_NE(pair.b().state().record.copying, 0u);
+  pair.registered.value.kind = core::Kind::Alone;
+  pair.registered.value.holder = 1;
+  for (int i = 0; i < 3; ++i) {
+    pair.b().engine().promote(true);
+    ASSERT_TRUE(pair.until([&] { return pair.b().state().restore == core::Restore::Restoring; }));
+    pair.b().kill();
+    pair.b().start();
+    ASSERT_TRUE(pair.until([&] { return pair.b().state().started; }));
+    ASSERT_NE(pair.b().state().record.copying, 0u);
+  }
+  ASSERT_EQ(pair.b().promote(true), 0);
+  EXPECT_TRUE(pair.b().read(0, kVolume) == before);
+}
+
+// Promoted to what it kept, and the source comes back all the same: nothing is thrown away.
+TEST(Forsaken, ASourceThatComesBackFindsTwoHistoriesAndNobodyChoosesByItself) {
+  Pair pair;
+  pair.bring_into_step();
+  pair.b().kill();
+  overrun(pair);
+  pair.b().start();
+  ASSERT_TRUE(pair.until([&] { return pair.b().engine().counts().extents_written >= 5; }));
+  pair.a().kill();
+  ASSERT_NE(pair.b().state().record.copying, 0u);
+  pair.registered.value.kind = core::Kind::Alone;
+  pair.registered.value.holder = 1;
+  ASSERT_EQ(pair.b().promote(true), 0);
+  ASSERT_EQ(pair.b().write(0, filled(4096, 7)), 0);
+  ASSERT_EQ(pair.b().flush(), 0);
+  pair.a().start();
+  ASSERT_TRUE(pair.until([&] { return pair.a().stall == core::Stall::Split; }));
+  EXPECT_EQ(pair.a().promote(), ESTALE) << "the register names the other";
+  EXPECT_TRUE(pair.b().read(0, 4096) == filled(4096, 7));
+}
+
 TEST(CatchUp, APausedResyncWaitsAndLiveReplicationGoesOn) {
   Pair pair;
   pair.bring_into_step();
@@ -145,6 +244,23 @@ TEST(CatchUp, APausedResyncWaitsAndLiveReplicationGoesOn) {
   EXPECT_GT(pair.a().engine().bytes_behind(), 0u);
   pair.a().engine().pause(false);
   ASSERT_TRUE(pair.until([&] { return pair.both_in_step(); }));
+  expect_alike(pair);
+}
+
+TEST(CatchUp, WhatIsAgreedAnewInTheMiddleGoesOnAndComesIntoStep) {
+  Pair pair;
+  pair.bring_into_step();
+  pair.b().kill();
+  overrun(pair);
+  pair.b().start();
+  for (std::uint64_t extents = 5; extents < 50; extents += 15) {
+    ASSERT_TRUE(pair.until([&] {
+      return pair.both_in_step() || pair.b().engine().counts().extents_written >= extents;
+    }));
+    pair.b().engine().agree_anew();
+  }
+  ASSERT_TRUE(pair.until([&] { return pair.both_in_step(); }));
+  EXPECT_LT(pair.b().engine().counts().extents_written, kVolume / core::kExtent * 2);
   expect_alike(pair);
 }
 

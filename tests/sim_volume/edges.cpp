@@ -59,12 +59,18 @@ void Node::run(const volume::Action& action) {
     case ActionKind::Send: send(action); break;
     case ActionKind::SendExtent: send_extent(action); break;
     case ActionKind::WriteExtent: write_extent(action); break;
-    case ActionKind::ProtectImage:
-      protected_ = home_;
-      later([this] { event({.kind = EventKind::ImageProtected}); });
+    case ActionKind::ProtectImage: protect(action); break;
+    case ActionKind::RestoreImage:
+      later([this] {
+        w_.log("%s: takes the image that it kept", name().c_str());
+        home_ = *protected_;
+        const volume::Record kept = *kept_;
+        event({.kind = EventKind::ImageRestored, .record = &kept});
+      });
       break;
     case ActionKind::ReleaseImage:
       protected_.reset();
+      kept_.reset();
       check_disks("when a copy ended");
       break;
     case ActionKind::PromoteDone:
@@ -91,6 +97,27 @@ void Node::run(const volume::Action& action) {
       }
       break;
   }
+}
+
+// What is kept must be what the history was at exactly the place that its record names: at any
+// instant of the copy it may be all that there is.
+void Node::protect(const volume::Action& action) {
+  if (s_.record.copying == 0) {
+    protected_ = home_;
+    kept_.reset();
+    if (action.number == 1) {
+      kept_ = s_.record;
+      const Content* expected = w_.judge.content_of(s_.record.checkpoint_digest);
+      for (std::size_t i = 0; i < kVolumeBlocks && !w_.options.media; ++i) {
+        if (expected == nullptr || home_.read(i).stamp != (*expected)[i]) {
+          w_.judge.object("D4: what " + name() + " keeps during a copy is no image, at block " +
+                          std::to_string(i));
+          break;
+        }
+      }
+    }
+  }
+  later([this] { event({.kind = EventKind::ImageProtected}); });
 }
 
 void Node::append(const volume::Action& action) {

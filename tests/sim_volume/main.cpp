@@ -19,7 +19,8 @@ using namespace cb::sim_volume;
 
 int usage() {
   std::fputs(
-      "usage: cb_sim_volume [--seed N] [--seeds A..B] [--planted NAME] [-v] [--list]\n"
+      "usage: cb_sim_volume [--seed N] [--seeds A..B] [--planted NAME] [--forsake] [-v]\n"
+      "                     [--list]\n"
       "  default: --seeds 1..100\n",
       stderr);
   return 2;
@@ -44,6 +45,7 @@ int main(int argc, char** argv) {
   Planted planted = Planted::None;
   bool verbose = false;
   bool trace = false;
+  bool forsake = false;
   for (int i = 1; i < argc; ++i) {
     const std::string arg = argv[i];
     const char* value = i + 1 < argc ? argv[i + 1] : nullptr;
@@ -56,6 +58,8 @@ int main(int argc, char** argv) {
                     what_is(static_cast<Planted>(bug)));
       }
       return 0;
+    } else if (arg == "--forsake") {
+      forsake = true;
     } else if (arg == "--seed" && value != nullptr) {
       first = last = std::strtoull(value, nullptr, 10);
       ++i;
@@ -79,7 +83,7 @@ int main(int argc, char** argv) {
   }
   int failed = 0;
   for (uint64_t seed = first; seed <= last; ++seed) {
-    Options options = draw(seed, planted);
+    Options options = forsake ? forsaken(draw(seed, planted)) : draw(seed, planted);
     options.verbose = verbose;
     options.trace = trace;
     if (verbose) {
@@ -90,8 +94,8 @@ int main(int argc, char** argv) {
       continue;
     }
     ++failed;
-    std::printf("FAILED %s\n  %s\n  replay: cb_sim_volume --seed %llu%s%s -v\n",
-                options.text().c_str(), world.objection().c_str(),
+    std::printf("FAILED %s\n  %s\n  replay: cb_sim_volume%s --seed %llu%s%s -v\n",
+                options.text().c_str(), world.objection().c_str(), forsake ? " --forsake" : "",
                 static_cast<unsigned long long>(seed),
                 planted != Planted::None ? " --planted " : "",
                 planted != Planted::None ? name_of(planted) : "");

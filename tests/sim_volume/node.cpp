@@ -112,7 +112,9 @@ void Node::start() {
     return;
   }
   if (record.copying == 0) {
+    super_.sync_to(super_.mark());  // before what it no longer needs goes
     protected_.reset();
+    kept_.reset();
   }
   shadow_.clear();
   base_ = record.checkpoint;
@@ -136,6 +138,7 @@ void Node::start() {
   volume::Event started;
   started.kind = EventKind::Started;
   started.record = &record;
+  started.kept = kept_.has_value();
   started.position = scan.end();
   started.digest = scan.digest();
   started.committed = scan.committed();
@@ -230,7 +233,8 @@ void Node::event(volume::Event event) {
   while (!shadow_.empty() && shadow_.back().first > s_.issued) {
     shadow_.pop_back();  // cut off
   }
-  if (s_.wanted.copying != 0 && s_.issued == s_.wanted.tail) {
+  if ((s_.wanted.copying != 0 && s_.issued == s_.wanted.tail) ||
+      event.kind == EventKind::ImageRestored) {
     shadow_.clear();
     base_ = s_.issued;
     base_digest_ = s_.issued_digest;
@@ -254,7 +258,7 @@ void Node::event(volume::Event event) {
   // the guard's.)
   if (before == volume::Stage::Promoting && s_.stage == volume::Stage::Serving) {
     check_disks("when it begins to serve");
-    if (const auto held = content()) {
+    if (const auto held = content(); held && !w_.loss_accepted()) {
       w_.judge.serves(name(), *held);
     }
   }

@@ -82,6 +82,7 @@ class Node {
   void send(volume::Action action);
   void send_extent(const volume::Action& action);
   void write_extent(const volume::Action& action);
+  void protect(const volume::Action& action);
   void say(const volume::Message& message, const StoredBatch* batch,
            const std::vector<uint64_t>& stamps);
   void answer_flushes(const volume::Action& action);
@@ -102,6 +103,7 @@ class Node {
   Disk ring_;
   Disk home_{kVolumeBlocks};
   std::optional<Disk> protected_;
+  std::optional<volume::Record> kept_;  // what that holds
   volume::State s_;
   std::vector<uint64_t> map_words_;
   std::array<std::vector<uint64_t>, volume::kSlots> payloads_;

@@ -160,4 +160,11 @@ std::string Options::text() const {
   return text;
 }
 
+Options forsaken(Options options) {
+  options.forsake = true;
+  options.long_absence_ms = 900;
+  options.media = false;
+  return options;
+}
+
 }  // namespace cb::sim_volume

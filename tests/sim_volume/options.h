@@ -62,6 +62,8 @@ struct Options {
   bool register_faults = false;
   bool fresh_peer = false;  // the second node comes with an empty disk, late
   int64_t long_absence_ms = 0;
+  // Not drawn: the source of a copy dies for ever in the middle, and an operator accepts the loss.
+  bool forsake = false;
 
   std::string text() const;
 };
@@ -69,5 +71,7 @@ struct Options {
 Options draw(uint64_t seed);
 // With the faults switched on that bring the planted bug to light.
 Options draw(uint64_t seed, Planted planted);
+// ... with `forsake`, and what brings copies about.
+Options forsaken(Options options);
 
 }  // namespace cb::sim_volume

@@ -50,6 +50,20 @@ TEST(Regressions, SeedsThatOnceFailedStayClean) {
   EXPECT_GT(seeds, 0);
 }
 
+// The copier goes back to what it kept, and that is an exact beginning of the history: the judges
+// look at it when it is made, and again when the node begins to serve.
+TEST(Forsaken, ACopierWhoseSourceDiesForEverServesTheImageThatItKept) {
+  unsigned served = 0;
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    const Options options = forsaken(draw(seed));
+    World world(options);
+    ASSERT_TRUE(world.run()) << options.text() << ": " << world.objection()
+                             << "\nreplay: cb_sim_volume --forsake --seed " << seed << " -v";
+    served += world.loss_accepted() ? 1 : 0;
+  }
+  EXPECT_GE(served, 20u) << "too few runs came to a copy to prove anything";
+}
+
 class PlantedBug : public testing::TestWithParam<int> {};
 
 // Bugs that need a rare moment are seen within some hundred seeds; most within a few.

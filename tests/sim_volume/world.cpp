@@ -115,7 +115,7 @@ void World::check(const Node& changed) {
   // D4: whoever would be promoted now holds everything that was acknowledged. A media fault may be
   // unknown until the log is read again.
   const volume::State& s = changed.state();
-  if (options.media || !changed.up() || !volume::eligible(s) ||
+  if (options.media || loss_accepted() || !changed.up() || !volume::eligible(s) ||
       options.mode == volume::Mode::Async) {
     return;
   }
@@ -136,7 +136,7 @@ void World::check(const Node& changed) {
 
 void World::start(int id, Duration later) {
   at(later, [this, id] {
-    if (node(id).up()) {
+    if (node(id).up() || (loss_accepted() && id != forsaken_)) {
       return;
     }
     node(id).start();
@@ -307,12 +307,48 @@ void World::sane_orders() {
 }
 
 void World::heal() {
+  if (loss_accepted()) {
+    return;
+  }
   log("everything heals");
   healed_ = true;
   cut_ = {};
   link_changed();
   for (int id = 0; id < 2; ++id) {
     start(id, 50_ms);
+  }
+}
+
+// The end of a run: a copy is under way, its source dies and never comes back.
+void World::forsake() {
+  for (int id = 0; id < 2 && forsaken_ < 0; ++id) {
+    const volume::State& s = node(id).state();
+    if (node(id).up() && !s.failed && s.record.copying != 0 && s.kept && node(1 - id).up() &&
+        prng.chance(1, 4)) {
+      forsaken_ = id;
+      log("%s dies for ever in the middle of a copy", node(1 - id).name().c_str());
+      node(1 - id).power_off();
+      node(id).link(false);
+      register_.kind = volume::Kind::Alone;
+      register_.holder = static_cast<volume::Node>(id);
+    }
+  }
+}
+
+void World::order_the_forsaken() {
+  Node& n = node(forsaken_);
+  if (n.up() && (n.failed() || (forsaken_faults_ < 8 && prng.chance(1, 3)))) {
+    ++forsaken_faults_;
+    if (n.failed() || prng.chance(1, 2)) {
+      n.kill();
+    } else {
+      n.power_off();
+    }
+  }
+  if (!n.up()) {
+    start(forsaken_, Duration::from_ms(prng.between(int64_t{1}, int64_t{50})));
+  } else if (n.state().stage == volume::Stage::Standing) {
+    n.event({.kind = volume::EventKind::Promote, .accept_loss = true});
   }
 }
 
@@ -347,15 +383,24 @@ bool World::run() {
 
   const Instant heal_at = now_ + kFaultsFor;
   std::function<void()> every_order = [&] {
-    orders();
+    if (loss_accepted()) {
+      order_the_forsaken();
+    } else {
+      orders();
+      if (options.forsake) {
+        forsake();
+      }
+    }
     at(Duration::from_ms(prng.between(int64_t{5}, int64_t{30})), every_order);
   };
   std::function<void()> every_fault = [&] {
-    faults();
+    if (!loss_accepted()) {
+      faults();
+    }
     at(Duration::from_ms(prng.between(int64_t{3}, int64_t{20})), every_fault);
   };
   std::function<void()> every_write = [&] {
-    if (!healed_ || now_ < heal_at + kQuiet) {
+    if (!loss_accepted() && (!healed_ || now_ < heal_at + kQuiet)) {
       node(0).work();
       node(1).work();
     }
@@ -370,6 +415,9 @@ bool World::run() {
     const Task task = tasks_.top();
     tasks_.pop();
     now_ = task.when;
+    if (loss_accepted() && node(forsaken_).serving()) {
+      return judge.fine();  // what it holds was judged when it began to serve
+    }
     if (healed_ && now_ > heal_at + kQuiet && converged()) {
       break;
     }

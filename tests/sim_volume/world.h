@@ -46,6 +46,8 @@ class World {
   const volume::Register& registered() const { return register_; }
   Node& node(int id) { return *nodes_[static_cast<std::size_t>(id)]; }
   bool healed() const { return healed_; }
+  // The source of a copy was taken away for ever: what the copier keeps is what there is.
+  bool loss_accepted() const { return forsaken_ >= 0; }
   uint64_t next_stamp() { return ++stamps_; }
 
   // What must hold at any moment. Called after each event that could break it.
@@ -75,6 +77,8 @@ class World {
   void faults();
   void media_fault();
   void heal();
+  void forsake();
+  void order_the_forsaken();
   bool converged();
   void start(int id, Duration later);
 
@@ -88,6 +92,8 @@ class World {
   volume::Register register_;
   volume::Register register_before_;
   bool healed_ = false;
+  int forsaken_ = -1;
+  unsigned forsaken_faults_ = 0;
   bool careful_ = false;  // one copy has a media fault: no second fault until it is mended
   Instant careful_until_;
   bool away_ = false;  // a node is kept down for long

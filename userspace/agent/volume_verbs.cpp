@@ -40,9 +40,14 @@ Json Monitor::loss_of(const Unit& unit) const {
   const PeerNews& peer = unit.instance().peer();
   const Json detail = volume.detail.empty() ? Json::object() : parse_json(volume.detail);
   const auto heard = detail.find("peer");
+  // In the middle of a copy its log holds nothing yet: what would be served is what was kept.
+  const auto sync = detail.find("sync");
+  const bool copying = sync != detail.end() && sync->is_object() &&
+                       sync->value("kept_position", Json()).is_number_unsigned();
+  const uint64_t position = copying ? whole_in(*sync, "kept_position") : volume.position;
   const bool known = heard != detail.end() && heard->is_object();
   const uint64_t end = std::max(known ? whole_in(*heard, "end") : 0, peer.facts.position);
-  const uint64_t bytes = end > volume.position ? end - volume.position : 0;
+  const uint64_t bytes = end > position ? end - position : 0;
   const bool none = volume.eligible && !unit.instance().state().stale;
   const double heard_ms =
       peer.facts.boot == 0
@@ -52,14 +57,16 @@ Json Monitor::loss_of(const Unit& unit) const {
   if (none) {
     text = "nothing that is known: this copy was in step, and nobody is known to have gone on";
   } else {
-    text = "everything written after position " + std::to_string(volume.position) + ": at least " +
+    text = "everything written after position " + std::to_string(position) + ": at least " +
            std::to_string(bytes) + " bytes";
+    text +=
+        copying ? " (a copy into this node is not finished: the image of before it is served)" : "";
     text += heard_ms < 0
                 ? ", and whatever was written since; the peer was not heard by this monitor"
                 : ", and whatever was written since the peer was last heard, " +
                       std::to_string(static_cast<int64_t>(heard_ms / 1000)) + " s ago";
   }
-  return Json{{"position", volume.position},
+  return Json{{"position", position},
               {"peer_position", end},
               {"bytes_at_least", bytes},
               {"peer_heard_ms_ago", heard_ms < 0 ? Json(nullptr) : Json(heard_ms)},

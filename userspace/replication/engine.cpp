@@ -72,6 +72,7 @@ void Engine::start(const Found& found, std::uint64_t session, Generation seed) {
     started.digest = found.digest;
     started.committed = found.committed;
     started.damaged_until = found.damaged_until;
+    started.kept = error == 0 && protection_->kept().has_value();
     started.session = session;
     started.seed = seed;
     issued_before_ = found.end;
@@ -207,14 +208,15 @@ void Engine::run(const Action& action) {
     case ActionKind::SendExtent: send_extent(action); break;
     case ActionKind::WriteExtent: write_extent(action); break;
     case ActionKind::ProtectImage:
-      protection_->protect(leash_.guard([this](int error) {
-        if (error != 0) {
-          disk_error_ = error;
-          log_error("volume: the image cannot be kept aside: %s",
-                    to_text(fail(error, "protect the home image")).c_str());
-        }
-        event(event_of(EventKind::ImageProtected, error));
-      }));
+      protection_->protect(s_.record.copying == 0, action.number == 1,
+                           leash_.guard([this](int error) {
+                             if (error != 0) {
+                               disk_error_ = error;
+                               log_error("volume: the image cannot be kept aside: %s",
+                                         to_text(fail(error, "protect the home image")).c_str());
+                             }
+                             event(event_of(EventKind::ImageProtected, error));
+                           }));
       break;
     case ActionKind::ReleaseImage:
       protection_->release([](int error) {
@@ -222,6 +224,10 @@ void Engine::run(const Action& action) {
           log_warning("volume: %s", to_text(fail(error, "remove the image kept aside")).c_str());
         }
       });
+      break;
+    case ActionKind::RestoreImage:
+      restoring_ = true;
+      restore_image();
       break;
     case ActionKind::PromoteDone:
       tell([this, error = action.error] {
@@ -334,6 +340,14 @@ void Engine::discard() { event(event_of(EventKind::Discard)); }
 void Engine::pause(bool on) {
   paused_ = on;
   pump_extents();
+}
+
+void Engine::agree_anew() {
+  if (s_.link) {
+    log_notice("volume: what was agreed with the peer is agreed anew");
+    event(event_of(EventKind::LinkDown));
+    event(event_of(EventKind::LinkUp));
+  }
 }
 
 void Engine::set_mode(Mode mode) {

@@ -73,6 +73,8 @@ class Engine {
   void go_alone();
   void discard();
   void pause(bool on);
+  // As if the way to the peer had gone and come back: both say anew what they have.
+  void agree_anew();
   void set_mode(core::volume::Mode mode);
 
   void register_read(int error, const core::volume::Register& seen);
@@ -81,6 +83,8 @@ class Engine {
   const core::volume::State& state() const noexcept { return s_; }
   const Counts& counts() const noexcept { return counts_; }
   const char* protection() const noexcept { return protection_->name(); }
+  // What the image that is kept aside during a copy holds, where that is known.
+  std::optional<core::volume::Position> kept_position() const;
   int disk_error() const noexcept { return disk_error_; }
   const Sums& sums() const noexcept { return *sums_; }  // after start()
   const ScrubFacts& scrub() const noexcept { return mending_->scrub(); }
@@ -116,6 +120,7 @@ class Engine {
                  core::volume::Digest digest);
   void write_map(core::volume::Position to, int slot, core::volume::Digest digest);
   void write_extent(const core::volume::Action& action);
+  void restore_image();
 
   // engine_peer.cpp
   void listen();
@@ -162,6 +167,8 @@ class Engine {
   loop::TimerId tick_;
   Instant last_tick_;
   int disk_work_ = 0;
+  int extents_writing_ = 0;
+  bool restoring_ = false;  // once no extent is being written
 
   // Batches of the peer for which the core has no slot yet, one behind the other.
   struct Waiting {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "core/volume/dirty_map.h"
 #include "replication/engine.h"
 
@@ -235,14 +236,17 @@ void Engine::write_extent(const Action& action) {
     data = {buffer, 0, payload_heard_.size()};
   }
   ++disk_work_;
+  ++extents_writing_;
   const loop::Done answer = leash_.guard([this, extent, number = action.number](int error) {
     --disk_work_;
+    --extents_writing_;
     ++counts_.extents_written;
     disk_error_ = error != 0 ? error : disk_error_;
     Event written = event_of(EventKind::ExtentWritten, error);
     written.request = extent;
     written.number = number;
     event(written);
+    restore_image();
   });
   protection_->before_write(*home_, extent,
                             leash_.guard([this, extent, data, answer](int error) mutable {
@@ -252,6 +256,39 @@ void Engine::write_extent(const Action& action) {
                               }
                               home_->write_extent(extent, data, answer);
                             }));
+}
+
+// The image that was kept, in the place of what a copy left that nobody can finish.
+void Engine::restore_image() {
+  if (!restoring_ || extents_writing_ > 0) {
+    return;
+  }
+  restoring_ = false;
+  ++disk_work_;
+  const loop::Done answer = leash_.guard([this](int error) {
+    --disk_work_;
+    disk_error_ = error != 0 ? error : disk_error_;
+    const std::optional<Record> kept = protection_->kept();
+    Event restored = event_of(EventKind::ImageRestored, error);
+    restored.record = kept ? &*kept : nullptr;
+    if (kept && error == 0) {
+      log_notice("volume: back to the image that was kept aside, as of position %llu",
+                 static_cast<unsigned long long>(kept->checkpoint));
+    }
+    event(restored);
+  });
+  protection_->restore(leash_.guard([this, answer](int error) mutable {
+    if (error != 0) {
+      answer(error);
+      return;
+    }
+    sums_->forget(answer);  // those of what the copy had written are of no use
+  }));
+}
+
+std::optional<Position> Engine::kept_position() const {
+  return s_.kept && protection_->kept() ? std::optional(protection_->kept()->checkpoint)
+                                        : std::nullopt;
 }
 
 }  // namespace cb::replication

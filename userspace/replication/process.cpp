@@ -179,7 +179,11 @@ void Process::on_verb(Id id, const std::string& name, const Json& packet) {
       discarding_.push_back(verb);
       engine_->discard();
     } else {
-      engine_->pause(false);
+      if (flag_of(packet, "anew")) {
+        engine_->agree_anew();
+      } else {
+        engine_->pause(false);
+      }
       reply(verb, 0);
     }
   } else if (name == "pause") {
@@ -539,14 +543,16 @@ Json Process::status() const {
   json["alone"] = s.stage == Stage::Serving && acknowledges_alone(s);
   json["mode"] = name_of(s.settings.mode);
   const SyncFacts sync = progress_.facts();
-  json["sync"] = {{"kind", name_of(sync.kind)},
-                  {"bytes_done", sync.bytes_done},
-                  {"bytes_left", sync.bytes_left},
-                  {"rate", sync.rate},
-                  {"seconds_left", sync.seconds_left ? Json(*sync.seconds_left) : Json()},
-                  {"permille", sync.permille},
-                  {"paused", engine_->paused()},
-                  {"image_kept", engine_->protection()}};
+  json["sync"] = {
+      {"kind", name_of(sync.kind)},
+      {"bytes_done", sync.bytes_done},
+      {"bytes_left", sync.bytes_left},
+      {"rate", sync.rate},
+      {"seconds_left", sync.seconds_left ? Json(*sync.seconds_left) : Json()},
+      {"permille", sync.permille},
+      {"paused", engine_->paused()},
+      {"image_kept", engine_->protection()},
+      {"kept_position", engine_->kept_position() ? Json(*engine_->kept_position()) : Json()}};
   const volume::FrontEndFacts front = front_end_->facts();
   json["device"] = front.device.empty() ? Json() : Json(front.device);
   json["front_end"] = {{"kind", front.kind},       {"survives_restart", front.survives_restart},
@@ -579,7 +585,8 @@ Json Process::status() const {
                       {"extents_sent", counts.extents_sent},
                       {"extents_written", counts.extents_written}};
   json["unsynced_bytes"] = s.issued - std::min(s.issued, s.committed);
-  json["log"] = {{"length", s.record.ring_length}, {"used", s.issued - s.record.tail}};
+  json["log"] = {{"length", s.record.ring_length},
+                 {"used", s.issued - std::min(s.issued, s.record.tail)}};
   json["image"] = image_of(engine_->sums().facts(), engine_->sums().checks(), engine_->scrub());
   json["disk"] = {{"error", engine_->disk_error()}, {"full", engine_->disk_error() == ENOSPC}};
   return json;

@@ -7,10 +7,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
+#include <span>
 
 #include "base/file.h"
 #include "core/volume/dirty_map.h"
+#include "core/volume/superblock.h"
 #include "replication/files.h"
 
 namespace cb::replication {
@@ -23,6 +27,7 @@ struct Protection::Work {
   How how = How::None;
   Fd overlay;
   std::vector<bool> saved;
+  std::optional<core::volume::Record> kept;
 };
 
 namespace {
@@ -30,9 +35,11 @@ namespace {
 std::string clone_of(const std::string& folder) { return folder + "/home.clone"; }
 std::string kept_of(const std::string& folder) { return folder + "/home.kept"; }
 std::string record_of(const std::string& folder) { return folder + "/superblock.kept"; }
+std::string discarded_of(const std::string& folder) { return folder + "/superblock.discarded"; }
 
 int remove_all(const std::string& folder) {
-  for (const std::string& path : {clone_of(folder), kept_of(folder), record_of(folder)}) {
+  for (const std::string& path :
+       {clone_of(folder), kept_of(folder), record_of(folder), discarded_of(folder)}) {
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
       return errno;
     }
@@ -41,13 +48,65 @@ int remove_all(const std::string& folder) {
 }
 
 // The old superblock beside the old image: without it nobody knows what the image is.
-int keep_record(const std::string& folder) {
+int keep_record(const std::string& folder, bool whole) {
   auto bytes = read_all(folder + "/superblock", 64u << 10);
   if (!bytes) {
     return bytes.error().code;
   }
-  const auto written = write_atomically(record_of(folder), *bytes, 0600);
+  const auto written =
+      write_atomically(whole ? record_of(folder) : discarded_of(folder), *bytes, 0600);
   return written ? 0 : written.error().code;
+}
+
+// Nothing when there is none, or none that can be trusted.
+std::optional<core::volume::Record> kept_record(const std::string& folder) {
+  const auto text = read_all(record_of(folder), 64u << 10);
+  if (!text || text->size() < 2 * core::volume::kBlock) {
+    return std::nullopt;
+  }
+  const auto bytes = std::as_bytes(std::span(text->data(), text->size()));
+  return core::volume::newer(
+      core::volume::decode_record(bytes.first(core::volume::kBlock)),
+      core::volume::decode_record(bytes.subspan(core::volume::kBlock, core::volume::kBlock)));
+}
+
+int put_back_clone(const std::string& folder, const std::string& image) {
+  const Fd from(::open(clone_of(folder).c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd to(::open(image.c_str(), O_RDWR | O_CLOEXEC));
+  if (!from || !to || ::ioctl(to.get(), FICLONE, from.get()) != 0 || ::fsync(to.get()) != 0) {
+    return errno;
+  }
+  return 0;
+}
+
+struct FreeDeleter {
+  void operator()(void* memory) const { ::free(memory); }
+};
+
+int put_back_overlay(const std::string& folder, const std::string& image, std::uint64_t length,
+                     const std::vector<bool>& saved) {
+  const Fd from = open_direct(kept_of(folder), O_RDONLY);
+  const Fd to = open_direct(image, O_RDWR);
+  if (!from || !to) {
+    return errno;
+  }
+  const std::unique_ptr<void, FreeDeleter> buffer(::aligned_alloc(core::volume::kBlock, kExtent));
+  if (!buffer) {
+    return ENOMEM;
+  }
+  for (std::size_t extent = 0; extent < saved.size(); ++extent) {
+    if (!saved[extent]) {
+      continue;
+    }
+    const std::uint64_t offset = extent * kExtent;
+    const auto bytes = static_cast<std::size_t>(std::min(kExtent, length - offset));
+    const auto at = static_cast<off_t>(offset);
+    if (::pread(from.get(), buffer.get(), bytes, at) != static_cast<ssize_t>(bytes) ||
+        ::pwrite(to.get(), buffer.get(), bytes, at) != static_cast<ssize_t>(bytes)) {
+      return errno != 0 ? errno : EIO;
+    }
+  }
+  return ::fsync(to.get()) != 0 ? errno : 0;
 }
 
 // A reflink, made whole under another name first.
@@ -119,6 +178,7 @@ const char* Protection::name() const noexcept {
 void Protection::use(const std::shared_ptr<Work>& work) {
   how_ = work->how;
   saved_ = std::move(work->saved);
+  kept_ = work->kept;
   overlay_.reset();
   overlay_sync_.reset();
   if (work->overlay) {
@@ -132,6 +192,11 @@ void Protection::open(bool resume, loop::Done done) {
   hands_.run(
       [work, folder = folder_, length = length_, resume] {
         if (!resume) {
+          // What says that it is not needed may have been read from a cache only.
+          const Fd superblock(::open((folder + "/superblock").c_str(), O_RDONLY | O_CLOEXEC));
+          if (!superblock || ::fsync(superblock.get()) != 0) {
+            return errno;
+          }
           return remove_all(folder);
         }
         struct stat info {};
@@ -145,6 +210,9 @@ void Protection::open(bool resume, loop::Done done) {
           work->how = How::Overlay;
           work->saved = saved_in(work->overlay.get(), length);
         }
+        if (work->how != How::None) {
+          work->kept = kept_record(folder);
+        }
         return 0;
       },
       leash_.guard([this, work, done = std::move(done)](int error) {
@@ -155,20 +223,21 @@ void Protection::open(bool resume, loop::Done done) {
       }));
 }
 
-void Protection::protect(loop::Done done) {
-  if (how_ != How::None) {
+void Protection::protect(bool anew, bool whole, loop::Done done) {
+  if (how_ != How::None && !anew) {
     loop_.post(leash_.guard([done = std::move(done)] { done(0); }));
     return;
   }
   auto work = std::make_shared<Work>();
   hands_.run(
-      [work, folder = folder_, image = image_, length = length_] {
+      [work, folder = folder_, image = image_, length = length_, whole] {
         if (const int error = remove_all(folder); error != 0) {
           return error;
         }
-        if (const int error = keep_record(folder); error != 0) {
+        if (const int error = keep_record(folder, whole); error != 0) {
           return error;
         }
+        work->kept = kept_record(folder);
         if (make_clone(folder, image) == 0) {
           work->how = How::Clone;
           return 0;
@@ -187,11 +256,25 @@ void Protection::protect(loop::Done done) {
 
 void Protection::release(loop::Done done) {
   how_ = How::None;
+  kept_.reset();
   saved_.clear();
   overlay_sync_.reset();
   overlay_.reset();
   hands_.run([folder = folder_] { return remove_all(folder); },
              leash_.guard([done = std::move(done)](int error) { done(error); }));
+}
+
+void Protection::restore(loop::Done done) {
+  if (!kept_) {
+    loop_.post(leash_.guard([done = std::move(done)] { done(ENOENT); }));
+    return;
+  }
+  hands_.run(
+      [folder = folder_, image = image_, length = length_, how = how_, saved = saved_] {
+        return how == How::Clone ? put_back_clone(folder, image)
+                                 : put_back_overlay(folder, image, length, saved);
+      },
+      leash_.guard([done = std::move(done)](int error) { done(error); }));
 }
 
 void Protection::before_write(Home& home, std::uint64_t extent, loop::Done done) {

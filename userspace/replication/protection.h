@@ -6,13 +6,16 @@
 //
 //   home.clone   a reflink: the image as it was
 //   home.kept    a sparse file as long as the image: extents that were overwritten since
-//   superblock.kept  the superblock that belongs to it
+//   superblock.kept  the superblock that belongs to it, or
+//   superblock.discarded  one that belongs to it only nearly: the log held more
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/volume/types.h"
 #include "loop/hands.h"
 #include "replication/home.h"
 
@@ -28,9 +31,15 @@ class Protection {
   // resume: a copy into this node is under way since before the start of the process; else what is
   // left of an old protection goes.
   void open(bool resume, loop::Done done);
-  // 0 when the image is kept, durably. Nothing changes when it was already.
-  void protect(loop::Done done);
+  // 0 when the image is kept, durably. anew: what was kept before goes; else nothing changes when
+  // an image was kept already. whole: the superblock says exactly what the image holds.
+  void protect(bool anew, bool whole, loop::Done done);
   void release(loop::Done done);
+  // The image becomes what was kept, durably; that stays kept. Nobody may write to the image
+  // meanwhile.
+  void restore(loop::Done done);
+  // What the image that is kept holds: everything before its checkpoint. Nothing: not known.
+  const std::optional<core::volume::Record>& kept() const noexcept { return kept_; }
   // Before the extent is overwritten: answers when what it held is durable aside.
   void before_write(Home& home, std::uint64_t extent, loop::Done done);
 
@@ -52,6 +61,7 @@ class Protection {
   std::unique_ptr<Disk> overlay_;
   std::unique_ptr<SharedSync> overlay_sync_;
   std::vector<bool> saved_;
+  std::optional<core::volume::Record> kept_;
   loop::Leash leash_;
 };
 

@@ -35,8 +35,11 @@ enum class ActionKind : uint8_t {
   SendExtent,    // `message` with the data of message.extent, read from the home image now. Answers
   WriteExtent,   // the data of the message at hand, at message.extent, durably. Answers
   ProtectImage,  // keep a copy of the home image (or of what is overwritten) until ReleaseImage.
-                 // Answers
+                 // `number` 1: it is what state.record says, exactly; 0: only nearly. While a copy
+                 // is under way the one that is kept stays. Answers
   ReleaseImage,  // the image is one again
+  RestoreImage,  // make the home image what was kept, durably, once no extent is being written.
+                 // Answers
   // the monitor
   PromoteDone,  // `error`: 0, or ESTALE (not eligible), EBUSY, EIO
   DiscardDone,  // `error`: 0, or EBUSY while it writes or is about to

@@ -81,16 +81,6 @@ bool registered_for_us(const State& s, const Register& seen) {
          s.record.epoch == seen.epoch;
 }
 
-void refuse(Work& w, int error) {
-  State& s = w.s;
-  s.claim = Claim{};
-  s.held = false;
-  if (s.stage == Stage::Promoting) {
-    s.stage = Stage::Standing;
-    w.push(ActionKind::PromoteDone).error = error;
-  }
-}
-
 void judge_register(Work& w, const Register& seen) {
   State& s = w.s;
   Claim& claim = s.claim;
@@ -107,7 +97,7 @@ void judge_register(Work& w, const Register& seen) {
     if (seen.epoch > s.record.epoch) {
       depose(w);
     }
-    refuse(w, ESTALE);
+    refuse_promotion(w, ESTALE);
     return;
   }
   if (claim.together && seen.epoch >= claim.planned.number) {
@@ -147,6 +137,7 @@ bool can_begin_together(const State& s, Relation& relation) {
 // What the peer has more of the same history comes first: it may be what our own disk lost.
 bool has_more_for_us(const State& s) {
   return s.link && s.peer.agreed && !s.peer.serving && !s.alone_wanted && one_history(s) &&
+         s.peer.standing != Standing::Fresh &&
          compare(s.record.epochs, s.issued, s.peer.epochs, s.peer.end).relation == Relation::Behind;
 }
 
@@ -187,11 +178,7 @@ void plan(Work& w) {
     if (!settled(s) || s.record_outstanding) {
       return;
     }
-    claim.planned.number = next_number(s);
-    claim.planned.generation = draw(s);
-    claim.planned.start = s.issued;
-    claim.planned.digest = s.issued_digest;
-    claim.planned.writer = s.record.node;
+    claim.planned = epoch_from_here(s);
     forget_unreached(s);
     add(s.wanted.epochs, claim.planned);
     return;
@@ -257,6 +244,26 @@ void record_grant(Work& w) {
 
 }  // namespace
 
+void refuse_promotion(Work& w, int error) {
+  State& s = w.s;
+  s.claim = Claim{};
+  s.held = false;
+  if (s.stage == Stage::Promoting) {
+    s.stage = Stage::Standing;
+    w.push(ActionKind::PromoteDone).error = error;
+  }
+}
+
+Epoch epoch_from_here(State& s) {
+  Epoch epoch;
+  epoch.number = next_number(s);
+  epoch.generation = draw(s);
+  epoch.start = s.issued;
+  epoch.digest = s.issued_digest;
+  epoch.writer = s.record.node;
+  return epoch;
+}
+
 // The link went. What is being recorded is waited for: batches behind it belong to it.
 void abandon_claim(State& s) {
   Claim& claim = s.claim;
@@ -288,9 +295,13 @@ void on_promote(Work& w) {
     w.push(ActionKind::PromoteDone);
     return;
   }
-  if (!eligible(s) && !(w.event.accept_loss && is_image(s))) {
+  const bool behind = w.event.accept_loss && (is_image(s) || can_restore(s));
+  if (!eligible(s) && !behind) {
     w.push(ActionKind::PromoteDone).error = s.failed ? EIO : ESTALE;
     return;
+  }
+  if (!eligible(s) && !is_image(s)) {
+    begin_restore(w);
   }
   s.stage = Stage::Promoting;
   s.following.joining = false;
@@ -408,7 +419,7 @@ void pump_claim(Work& w) {
   if (s.claim.step == Claim::Step::None) {
     if (s.stage == Stage::Serving && s.alone_wanted) {
       begin_alone(w);
-    } else if (s.stage == Stage::Promoting) {
+    } else if (s.stage == Stage::Promoting && s.restore == Restore::None) {
       decide_promotion(w);
     } else if (s.stage == Stage::Serving && ready_to_join(s)) {
       begin_together(w);

@@ -63,7 +63,8 @@ void drain(Work& w) {
   f.preparing = true;
   if (!f.protecting) {
     f.protecting = true;
-    w.push(ActionKind::ProtectImage);
+    f.protecting_whole = s.record.standing != Standing::Fresh;
+    w.push(ActionKind::ProtectImage).number = f.protecting_whole ? 1 : 0;
   }
 }
 
@@ -82,9 +83,10 @@ void move_beginning(State& s, const Message& m) {
 void on_copy(Work& w) {
   State& s = w.s;
   const Message& m = *w.event.message;
-  if (s.stage != Stage::Standing || s.failed || !s.peer.serving || m.copying == 0 ||
-      w.event.epochs == nullptr || w.event.epochs->empty() || s.following.preparing ||
-      s.following.draining || s.following.wanted || m.copying == s.following.copied ||
+  if (s.stage != Stage::Standing || s.restore != Restore::None || s.failed || !s.peer.serving ||
+      m.copying == 0 || w.event.epochs == nullptr || w.event.epochs->empty() ||
+      s.following.preparing || s.following.draining || s.following.wanted ||
+      m.copying == s.following.copied ||
       (s.following.active && s.following.heard && m.copying != s.record.copying) ||
       (m.copying == s.record.copying && m.position < s.record.tail)) {
     return;
@@ -110,20 +112,26 @@ void on_copy(Work& w) {
 void on_discard(Work& w) {
   State& s = w.s;
   Following& f = s.following;
-  if (s.stage != Stage::Standing || s.failed || f.discarding || f.draining || f.preparing ||
-      f.protecting) {
+  if (s.stage != Stage::Standing || s.restore != Restore::None || s.failed || f.discarding ||
+      f.draining || f.preparing || f.protecting) {
     w.push(ActionKind::DiscardDone).error = EBUSY;
     return;
   }
   stop_following(s);
   f.discarding = f.protecting = true;
+  f.protecting_whole = false;  // its log may hold more than its image
   w.push(ActionKind::ProtectImage);
 }
 
 void on_image_protected(Work& w) {
-  w.s.following.protecting = false;
+  State& s = w.s;
+  s.following.protecting = false;
   if (w.event.error != 0) {
     fail(w, w.event.error);
+    return;
+  }
+  if (s.record.copying == 0) {
+    s.kept = s.following.protecting_whole;
   }
 }
 
@@ -210,6 +218,7 @@ void pump_copy_in(Work& w) {
   if (f.releasing && s.record.copying == 0) {
     f.releasing = false;
     f.ack = true;
+    s.kept = false;
     w.push(ActionKind::ReleaseImage);
   }
 }

@@ -36,9 +36,11 @@ enum class EventKind : uint8_t {
   ExtentSent,      // SendExtent: `error`: the home image cannot be read
   ExtentWritten,   // WriteExtent: `number`, and the extent as `request`, durably; `error`
   ImageProtected,  // ProtectImage: `error`
+  ImageRestored,   // RestoreImage: `record`, as it was when the image was kept; `error`
   // the monitor's verbs
   Promote,  // become the writer, if the register allows. `accept_loss`: also with a copy that is
-            // behind, as long as it is an image; the register must name this node
+            // behind, or the image kept aside of a copy that was never finished; the register must
+            // name this node
   Demote,   // `hand_over`: only once the peer holds everything; else at once
   GoAlone,  // the peer is gone as far as arbitration knows: ask for the right to be alone
   Discard,  // an operator gives this node's copy up, for a full copy of the peer's: the way out of
@@ -52,6 +54,7 @@ struct Event {
   bool granted = false;
   bool hand_over = false;
   bool accept_loss = false;
+  bool kept = false;  // Started: an image is kept aside, and its record with it
   Position damaged_until =
       0;  // Started: the log was durable up to here, and is shorter now; else 0
   uint64_t request = 0;

@@ -65,7 +65,7 @@ bool peer_leads(const State& s, const Comparison& c) {
 
 void decide(Work& w) {
   State& s = w.s;
-  if (s.failed || !s.peer.agreed) {
+  if (s.failed || !s.peer.agreed || s.restore != Restore::None) {
     return;
   }
   if (s.stage == Stage::Serving || s.stage == Stage::Releasing) {

@@ -110,8 +110,9 @@ struct Following {
   uint64_t last_extent = 0;  // numbers of extents grow; an older one is a late double
   bool discarding = false;   // ... for an operator's Discard
   bool protecting = false;
-  bool draining = false;   // first the home image gets all of the old log
-  bool preparing = false;  // ... for `copy`
+  bool protecting_whole = false;  // ... at exactly the checkpoint
+  bool draining = false;          // first the home image gets all of the old log
+  bool preparing = false;         // ... for `copy`
   Message copy;
   Epochs copy_epochs;
 };
@@ -122,6 +123,14 @@ struct ExtentInFlight {
   bool dirtied_again = false;
   Instant resend_at = Instant::never();
   bool operator==(const ExtentInFlight&) const = default;
+};
+
+// The copy into this node will not be finished: its owner takes the image that was kept.
+enum class Restore : uint8_t {
+  None,
+  Recording,  // what comes of the copy is recorded to be worth nothing
+  Restoring,  // the owner puts the old image back
+  Adopting,   // ... did, and that is being recorded
 };
 
 // We copy extents to the peer.
@@ -186,6 +195,9 @@ struct State {
   Follower follower;
   Following following;
   Copying copying;
+  bool kept = false;  // an image is kept aside, and what it holds is known
+  Restore restore = Restore::None;
+  uint64_t restoring = 0;  // the session that marks what the copy left
   Claim claim;
   bool sending = false;                   // a Send is outstanding
   Instant promote_at = Instant::never();  // until then a promotion waits for the peer's Hello

@@ -36,6 +36,7 @@ void on_started(Work& w) {
   s.seed = e.seed;
   s.record = s.wanted = *e.record;
   s.damaged_until = e.damaged_until;
+  s.kept = e.kept && e.record->copying != 0;
   s.issued = s.appended = e.position;
   s.issued_digest = e.digest;
   // What was read may still be in a cache only: it counts as durable after a sync of our own.
@@ -100,6 +101,7 @@ void on_event(Work& w) {
     case EventKind::ExtentSent: on_extent_sent(w); break;
     case EventKind::ExtentWritten: on_extent_written(w); break;
     case EventKind::ImageProtected: on_image_protected(w); break;
+    case EventKind::ImageRestored: on_image_restored(w); break;
     case EventKind::Promote: on_promote(w); break;
     case EventKind::Demote: on_demote(w); break;
     case EventKind::GoAlone: on_go_alone(w); break;
@@ -152,7 +154,8 @@ void invariants(const State& s) {
   CB_CHECK(s.committed <= s.issued);
   CB_CHECK(s.applied <= s.committed || s.record.copying != 0);
   CB_CHECK(s.record.tail <= s.record.checkpoint);
-  CB_CHECK(s.issued - s.record.tail <= s.record.ring_length || s.wanted.copying != 0);
+  CB_CHECK(s.issued - s.record.tail <= s.record.ring_length || s.wanted.copying != 0 ||
+           s.restore == Restore::Adopting);
   CB_CHECK(!(s.following.active && s.stage == Stage::Serving));
   CB_CHECK(s.stage != Stage::Serving || s.record.standing == Standing::Alone ||
            s.record.standing == Standing::Together);
@@ -165,7 +168,7 @@ Message Work::message(MessageKind kind) const {
   m.kind = kind;
   m.session = s.session;
   m.to_session = s.peer.session;
-  m.standing = s.record.standing;
+  m.standing = s.failed ? Standing::Fresh : s.record.standing;  // it can give nothing
   m.granted = s.record.epoch;
   m.serving = s.stage == Stage::Serving || s.stage == Stage::Releasing;
   m.node = s.record.node;
@@ -193,6 +196,7 @@ Actions step(State& state, const Event& event, Instant now) {
   }
   on_event(w);
   if (!state.failed) {
+    pump_restore(w);
     pump_claim(w);
     pump_following(w);
     pump_copy_in(w);

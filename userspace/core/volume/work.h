@@ -56,6 +56,8 @@ void on_go_alone(Work& w);
 void on_register_read(Work& w);
 void on_register_swapped(Work& w);
 void on_joined(Work& w);
+void refuse_promotion(Work& w, int error);
+Epoch epoch_from_here(State& s);  // of this node, with a number above all that were heard of
 void depose(Work& w);
 void abandon_claim(State& s);
 void pump_claim(Work& w);
@@ -101,5 +103,11 @@ void on_extent(Work& w);
 void on_extent_written(Work& w);
 void on_copy_end(Work& w);
 void pump_copy_in(Work& w);
+
+// restore.cpp
+bool can_restore(const State& s);
+void begin_restore(Work& w);
+void on_image_restored(Work& w);
+void pump_restore(Work& w);
 
 }  // namespace cb::core::volume
