@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The node in command: with or without a lease, alone, in conflict, worse off than its peer.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/core/driver.h"
@@ -228,6 +229,62 @@ TEST(Command, HandsOverWhenItsNetworkIsLostAndThePeersIsNot) {
   d.live(2_s);
   EXPECT_EQ(d.where(), "FAILOVER_INVOKED/going-down");
   EXPECT_EQ(d.state.reason, Reason::NetworkLost);
+}
+
+// In command of a volume that the standby is in step with.
+Driver with_volume() {
+  Settings settings = usual_settings(Role::Primary);
+  settings.has_volume = true;
+  Driver d = primary_in_command(settings);
+  d.step(EventKind::VolumeInStep);
+  d.hear(peer_facts(Role::Secondary, 0, d.state.term));
+  return d;
+}
+
+TEST(Command, HandsOverAtOnceWhenItsDiskFailsAndTheStandbyIsInStep) {
+  Driver d = with_volume();
+  ASSERT_EQ(d.where(), "PRIMARY_ACTIVE/protected");
+  d.step(EventKind::VolumeFailed);
+  EXPECT_EQ(d.where(), "FAILOVER_INVOKED/going-down");
+  EXPECT_EQ(d.state.reason, Reason::VolumeFailed);
+  d.step(EventKind::VolumeFellBehind);  // nobody writes here any more: of course
+  EXPECT_EQ(d.where(), "FAILOVER_INVOKED/going-down");
+  d.finish_ladder();
+  EXPECT_FALSE(d.state.in_command);
+  EXPECT_FALSE(d.says(CB_FACT_IN_STEP)) << "so the other goes on without waiting for this copy";
+  EXPECT_FALSE(d.says(CB_FACT_ELIGIBLE));
+}
+
+TEST(Command, StaysDegradedWithAFailedDiskWhenNobodyElseHasTheData) {
+  Driver d = with_volume();
+  d.step(EventKind::VolumeFellBehind);
+  d.step(EventKind::VolumeFailed);
+  d.live(60_s);
+  EXPECT_EQ(d.where(), "PRIMARY_ACTIVE/degraded");
+  EXPECT_EQ(d.state.reason, Reason::VolumeFailed);
+}
+
+TEST(Command, AStopDoesNotWaitForAVolumeThatIsStillBeingPromoted) {
+  Settings settings = usual_settings(Role::Primary);
+  settings.has_volume = true;
+  settings.paired = false;
+  settings.volume_deadline = 20_s;
+  Driver d(settings);
+  d.start();
+  for (int i = 0; i < 20 && !d.asked_for(ActionKind::PromoteVolume); ++i) {
+    if (d.state.persist != 0) {
+      d.answer(ActionKind::PersistLedger);
+    } else {
+      d.answer_id(d.state.rung_action);
+    }
+  }
+  ASSERT_TRUE(d.asked_for(ActionKind::PromoteVolume));
+  d.step(EventKind::ShutdownRequested, false);
+  d.asked();
+  EXPECT_TRUE(d.asked_for(ActionKind::StopServices));
+  d.finish_ladder();
+  EXPECT_THAT(d.asked(), testing::Contains(ActionKind::DemoteVolume));
+  EXPECT_TRUE(d.asked_for(ActionKind::Exit));
 }
 
 TEST(Command, DoesNotHandOverToANodeThatIsWorseOff) {

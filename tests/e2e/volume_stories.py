@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The replicated volume in two whole appliances: what was acknowledged is there, whoever dies."""
 
+import fcntl
 import json
 import os
 import signal
+import struct
+import subprocess
 
 from crossbeat_lab import Late
 from crossbeat_volume import (
@@ -177,7 +180,8 @@ def witness_keeps_the_register(tell):
         second = Writer(lab, "b", "afterwards")
         second.wait_more(20)
         lab.power_on("a")
-        wait_in_step(lab)
+        for node in ("a", "b"):
+            wait_for(f"{node} says that it is in step", lambda n=node: volume_of(lab, n).get("in_step"), 60)
         now = wait_for("both are in step by the register", lambda: (r := register_of(lab)).get("kind") == "together" and r)
         tell.check("written by the secondary", now["holder"] == "secondary", now)
 
@@ -193,3 +197,56 @@ def witness_keeps_the_register(tell):
         wait_mounted(lab, "a")
         all_there(tell, lab, "a", second)
         tell.check("the register moved back", register_of(lab)["holder"] == "primary", register_of(lab))
+
+
+SHUT_DOWN = 0x8004587D  # _IOR('X', 125, __u32): from then on every request to the file system fails with EIO
+
+
+def on_a_disk_of_its_own(lab, node):
+    """The copy of a node that does not run yet moves to a file system that can be made to fail."""
+    folder = lab.root(node) / "var/lib/crossbeat/volumes"
+    image = lab.root(node) / "disk.img"
+    aside = folder.with_name("volumes.before")
+    folder.rename(aside)
+    folder.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(512 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=1", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, folder], check=True)
+    subprocess.run(["cp", "-a", "--sparse=always", f"{aside}/.", folder], check=True)
+    subprocess.run(["rm", "-rf", aside], check=True)
+    return folder
+
+
+def fail_disk(folder):
+    at = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.ioctl(at, SHUT_DOWN, struct.pack("I", 2))
+    finally:
+        os.close(at)
+
+
+@story("the disk of the node in command fails: it hands over to the one that has everything, and says why")
+def disk_fails(tell):
+    with lab_of(tell, "volume", *VOLUME, "--no-start", pair=None) as lab:
+        folder = on_a_disk_of_its_own(lab, "a")
+        lab.verb("start")
+        lab.verb("pair")
+        wait_in_step(lab)
+        wait_mounted(lab, "a")
+        writer = Writer(lab, "a")
+        writer.wait_more(50)
+        fail_disk(folder)
+        lab.wait_state("b", "FAILOVER_ACTIVE")
+        wait_mounted(lab, "b")
+        writer.stop()
+        all_there(tell, lab, "b", writer)
+        second = Writer(lab, "b", "afterwards")
+        second.wait_more(20)
+        tell.check("the writes go on there", not second.errors(), second.errors())
+        second.stop()
+        tell.check("a does not serve", not lab.pairing("a")["serving"], lab.pairing("a"))
+        events = lab.crossbeat("a", "events", "--json").stdout
+        tell.check("a says that its disk failed", "the disk failed" in events, events[-2000:])
+        tell.check("and that this is why", "the volume failed" in events, events[-2000:])
+        tell.check("a is not one that could take over", not volume_of(lab, "a").get("in_step"), volume_of(lab, "a"))

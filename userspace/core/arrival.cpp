@@ -71,7 +71,8 @@ void arrived_down(Work& w) noexcept {
   s.leaving_solo = false;
   switch (goal) {
     case Goal::HandOver:
-      s.in_step = true;  // nobody has served after us
+      // Nobody has served after us; but what a disk that failed holds, nobody knows.
+      s.in_step = s.climb_reason != Reason::VolumeFailed;
       s.stale = false;
       s.peer_stale = false;
       s.peer_left = false;

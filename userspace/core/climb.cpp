@@ -369,6 +369,13 @@ void weigh_ladder(Work& w) noexcept {
       return;
     }
   }
+  // Nothing is written yet to a volume that is still being promoted: a stop does not wait for it.
+  if (s.stopping && s.ladder == Ladder::Up && s.in_command && s.rung < rungs_of(s).size() &&
+      rungs_of(s)[s.rung].kind == ActionKind::PromoteVolume) {
+    leave_ladder(s);
+    s.goal = Goal::None;
+    return;
+  }
   if (s.ladder == Ladder::Down && s.goal == Goal::HandOver && s.in_command && s.peer_silent) {
     s.intent = 0;
     climb(w, Goal::Resume, Reason::PeerSilent, s.solo);  // nobody there to take it

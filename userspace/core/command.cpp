@@ -52,10 +52,11 @@ bool is_outdated(const State& s) noexcept {
 }
 
 // Services or network are down here, and the peer is ready with both: hand over. Looked at twice,
-// since a dying gateway is seen by one of us first.
+// since a dying gateway is seen by one of us first. A disk that failed is nobody else's.
 void weigh_better_peer(Work& w) noexcept {
   State& s = w.s;
-  const bool worse = !s.network_ok || !s.services_ok;
+  const bool no_data = s.settings.has_volume && !s.volume_ok;
+  const bool worse = no_data || !s.network_ok || !s.services_ok;
   const bool peer_good = why_peer_not_eligible(s) == Reason::None &&
                          peer_says(s, CB_FACT_NETWORK_OK) && peer_says(s, CB_FACT_SERVICES_OK) &&
                          peer_says(s, CB_FACT_FAILOVER_AUTO);
@@ -66,9 +67,13 @@ void weigh_better_peer(Work& w) noexcept {
   if (s.worse_since.is_never()) {
     s.worse_since = w.now;
   }
-  if (w.now >= s.worse_since + kSettle) {
+  if (no_data || w.now >= s.worse_since + kSettle) {
     s.worse_since = Instant::never();
-    hand_over(w, s.network_ok ? Reason::ServicesFailed : Reason::NetworkLost, false, false);
+    hand_over(w,
+              no_data        ? Reason::VolumeFailed
+              : s.network_ok ? Reason::ServicesFailed
+                             : Reason::NetworkLost,
+              false, false);
   }
 }
 

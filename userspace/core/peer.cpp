@@ -122,7 +122,7 @@ void absorb_volume(Work& w) noexcept {
       s.stale = false;
     }
   } else if (w.e.kind == EventKind::VolumeFellBehind) {
-    s.in_step = false;
+    s.in_step = s.in_step && s.in_command && !s.volume_ok;
     s.resync_asked = false;
   } else if (w.e.kind == EventKind::VolumeProgress) {
     const auto permille = static_cast<uint16_t>(std::min<uint64_t>(w.e.value, 1000));
@@ -132,7 +132,8 @@ void absorb_volume(Work& w) noexcept {
     s.progress_permille = permille;
   } else if (w.e.kind == EventKind::VolumeFailed) {
     s.volume_ok = false;
-    s.in_step = false;
+    // Nothing is acknowledged any more: a standby that was in step has everything, and stays so.
+    s.in_step = s.in_step && s.in_command;
     s.resync_asked = false;
   }
 }
