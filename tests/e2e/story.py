@@ -18,7 +18,8 @@ from xml.sax.saxutils import quoteattr
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests/support/python"))
 
-from crossbeat_lab import ADDRESS, Lab, LabError, MAC, VIPS, outage_of, wait_for  # noqa: E402,F401  (for the stories)
+from crossbeat_lab import ADDRESS, Lab, LabError, MAC, VIPS, wait_for  # noqa: E402,F401  (for the stories)
+from crossbeat_lab import move_of, outage_of  # noqa: E402,F401
 
 STORIES = []
 

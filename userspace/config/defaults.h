@@ -55,7 +55,7 @@ inline constexpr Duration kWitnessDeadline = 5_s;
 inline constexpr Duration kDefendWait = 150_us;
 // How much longer than the proof of silence takes a grant lasts: so much later may the probes of
 // both nodes leave at once without the right to serve running out.
-inline constexpr Duration kLateProbe = 200_us;
+inline constexpr Duration kLateProbe = 300_us;
 inline constexpr Duration kFenceDeadline = 20_s;
 inline constexpr std::array kAnnounceSchedule = {0_ms, 20_ms, 200_ms, 1_s, 5_s, 15_s};
 inline constexpr Duration kAnnounceRefresh = 60_s;

@@ -35,6 +35,7 @@ constexpr const char* kUsage =
   --answer-within-ms N     a later answer is no answer (default 50)
   --max-ms N               end after this (default 60000)
   --until-recovered-ms N   end when answers have come again for N ms after an outage
+  --until-moved-ms N       the same, after an outage that another machine ended
   --min-lost N             what counts as an outage for --until-recovered-ms (default 2 probes)
   --dump FILE              every probe as "sent_ns answered_ns mac"
 
@@ -79,7 +80,9 @@ class Client {
       : address_(ipv4(options.words()[0])),
         interval_ns_(options.number("interval-us", 250) * 1000),
         max_ns_(options.number("max-ms", 60'000) * 1'000'000),
-        settle_ns_(options.number("until-recovered-ms", 0) * 1'000'000),
+        settle_ns_(std::max(options.number("until-recovered-ms", 0),
+                            options.number("until-moved-ms", 0)) *
+                   1'000'000),
         min_lost_(static_cast<size_t>(options.number("min-lost", 2))),
         id_(static_cast<uint16_t>(getpid() & 0xffff)),
         nonce_(static_cast<uint64_t>(boottime_ns())),
@@ -100,6 +103,9 @@ class Client {
     to.sin_addr.s_addr = address_;
     if (connect(requests_.get(), reinterpret_cast<const sockaddr*>(&to), sizeof(to)) != 0) {
       fail_errno("no route to " + options.words()[0]);
+    }
+    if (options.number("until-moved-ms", 0) != 0) {
+      log_.mean_moves();
     }
     enable_stamps(answers_);
     set_receive_buffer(answers_, 4 << 20);
@@ -335,6 +341,6 @@ void run(const Options& options) {
 int main(int argc, char** argv) {
   cb::lab::run(cb::lab::Options(argc, argv, cb::lab::kUsage,
                                 {"interface", "interval-us", "answer-within-ms", "max-ms",
-                                 "until-recovered-ms", "min-lost", "dump"}));
+                                 "until-recovered-ms", "until-moved-ms", "min-lost", "dump"}));
   return 0;
 }

@@ -42,7 +42,9 @@ void ProbeLog::answered(size_t number, int64_t now_ns, const Mac& mac) {
     return;
   }
   const bool first = next_expected_ == 0;  // what was lost before it is no outage that has ended
-  if (!first && number > next_expected_ && number - next_expected_ >= longest_hole_) {
+  const bool counts = !moves_only_ || last_mac_ != probe.mac;
+  last_mac_ = probe.mac;
+  if (!first && counts && number > next_expected_ && number - next_expected_ >= longest_hole_) {
     longest_hole_ = number - next_expected_;
     after_hole_ns_ = now_ns;
   }

@@ -41,6 +41,8 @@ class ProbeLog {
 
   // What was lost until now does not count for recovered().
   void arm();
+  // From now on only an outage after which another machine answers counts for recovered().
+  void mean_moves() { moves_only_ = true; }
 
   // Whether an outage of at least min_lost probes has begun and ended, and since when answers come
   // again.
@@ -65,6 +67,8 @@ class ProbeLog {
   size_t next_expected_ = 0;  // the answer that would follow the newest one
   size_t longest_hole_ = 0;   // lost probes before an answer
   int64_t after_hole_ns_ = 0;
+  bool moves_only_ = false;
+  int last_mac_ = -1;  // of the newest answer in time
 };
 
 }  // namespace cb::lab

@@ -80,6 +80,23 @@ TEST(ProbeLog, KnowsWhenItHasRecovered) {
   EXPECT_EQ(since, sent_at(4) + kTrip);
 }
 
+TEST(ProbeLog, AStallOfTheSameMachineIsNoMove) {
+  ProbeLog log(kInterval, 50'000'000, 10);
+  log.mean_moves();
+  int64_t since = 0;
+  log.answered(log.sent(sent_at(0)), sent_at(0) + kTrip, kA);
+  for (size_t i = 1; i < 4; ++i) {
+    log.sent(sent_at(i));
+  }
+  log.answered(log.sent(sent_at(4)), sent_at(4) + kTrip, kA);
+  EXPECT_FALSE(log.recovered(2, &since));
+  log.sent(sent_at(5));
+  log.sent(sent_at(6));
+  log.answered(log.sent(sent_at(7)), sent_at(7) + kTrip, kB);
+  EXPECT_TRUE(log.recovered(2, &since));
+  EXPECT_EQ(since, sent_at(7) + kTrip);
+}
+
 TEST(ProbeLog, HasNotRecoveredFromWhatWasLostBeforeTheFirstAnswer) {
   ProbeLog log(kInterval, 50'000'000, 10);
   int64_t since = 0;

@@ -272,6 +272,13 @@ class Lab:
         return "\n".join(text.splitlines()[-lines:])
 
 
+def move_of(report):
+    """The outage that another machine ended; None when there was none. For what comes long after its cause: a stall of
+    the machine in between is an outage too, but not this one."""
+    moves = [o for o in report["outages"] if o["mac_after"] not in (None, o["mac_before"]) and o["mac_before"]]
+    return moves[0] if moves else None
+
+
 def outage_of(report, t0_ns=0):
     """The longest outage that did not end before t0; None when nothing was lost."""
     found = [o for o in report["outages"] if o["first_answer_ns"] is None or o["first_answer_ns"] >= t0_ns]
