@@ -128,7 +128,7 @@ def half_of_them(tell):
         lost = {node: report["lost"] for node, report in seen.items() if report["lost"]}
         if lost and max(stalls.values()) > STALL_US:
             raise Disturbed(f"lost {lost}, but the clients themselves stood still (us): {stalls}")
-        tell.check("no client of the others lost anything", not lost and all(r["answered"] > 100 for r in seen.values()), (lost, stalls))
+        tell.check("no client of the others lost anything", not lost and all(r["answered"] > 20 for r in seen.values()), (lost, seen))
         for node in SPARED:
             now = lab.pairing(node, node)
             same = all(now[key] == before[node][key] for key in ("state", "sub_state", "term", "serving"))

@@ -31,6 +31,11 @@ def fail_back(tell, lab):
     tell.check("crossbeat failback succeeds", done.returncode == 0, done.stdout + done.stderr)
 
 
+def paths_in_use(lab):
+    paths = ((volume_of(lab, "a").get("detail") or {}).get("transport") or {}).get("paths", [])
+    return [p["link"].split()[0] for p in paths if p["in_use"]]
+
+
 @story("a power failure under writes loses nothing that was acknowledged, nor does the failback")
 def power_off_under_writes(tell):
     with lab_of(tell, "volume", *VOLUME) as lab:
@@ -86,9 +91,8 @@ def nobody_notices(tell):
 
         lab.verb("cut", "direct")
         writer.wait_more(50)
-        paths = ((volume_of(lab, "a").get("detail") or {}).get("transport") or {}).get("paths", [])
-        in_use = [p["link"].split()[0] for p in paths if p["in_use"]]
-        tell.check("with the cable cut the stream goes over the network", in_use == ["udp"], paths)
+        # The status is at most a second old.
+        wait_for("with the cable cut the stream goes over the network", lambda: paths_in_use(lab) == ["udp"], 10)
         lab.verb("heal")
         writer.wait_more(50)
         tell.check("the cut cost no error", not writer.errors(), writer.errors())
