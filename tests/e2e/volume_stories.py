@@ -2,7 +2,6 @@
 """The replicated volume in two whole appliances: what was acknowledged is there, whoever dies."""
 
 import fcntl
-import json
 import os
 import signal
 import struct
@@ -10,7 +9,8 @@ import subprocess
 
 from crossbeat_lab import Late
 from crossbeat_volume import (
-    Rows, Writer, missing_rows, present, psql, volume_of, volume_pid, wait_database, wait_in_step, wait_mounted,
+    Rows, Writer, both_in_step, dies_under_writes, missing_rows, present, psql, volume_of, volume_pid, wait_database,
+    wait_in_step, wait_mounted,
 )
 from story import lab_of, planned_restart, story, wait_for
 
@@ -40,13 +40,7 @@ def paths_in_use(lab):
 def power_off_under_writes(tell):
     with lab_of(tell, "volume", *VOLUME) as lab:
         wait_in_step(lab)
-        wait_mounted(lab, "a")
-        writer = Writer(lab, "a")
-        writer.wait_more(50)
-        lab.power_off("a")
-        lab.wait_state("b", "FAILOVER_ACTIVE")
-        wait_mounted(lab, "b")
-        writer.stop()
+        writer = dies_under_writes(lab, 50)
         all_there(tell, lab, "b", writer)
 
         second = Writer(lab, "b", "afterwards")
@@ -157,10 +151,7 @@ WITNESS = ("--witness", "--set", 'witness.deadline="2s"', "--set", 'failover.wai
 
 def register_of(lab):
     """What the witness holds for the volume."""
-    program = str(lab.build / "bin/crossbeat-witness")
-    said = lab.run("witness", program, "--control", lab.root("witness") / "control", "--json", "list")
-    (pairing,) = json.loads(said.stdout)["pairings"]
-    return pairing["volume"] or {}
+    return lab.witness_pairing()["volume"] or {}
 
 
 @story("with a witness the right to write is its register's: it moves with a takeover, and nobody is promoted while it is away")
@@ -170,12 +161,7 @@ def witness_keeps_the_register(tell):
         wait_mounted(lab, "a")
         before = wait_for("the witness has the register", lambda: (r := register_of(lab)).get("kind") == "together" and r)
         tell.check("it names the primary, together with its peer", before["holder"] == "primary", before)
-        writer = Writer(lab, "a")
-        writer.wait_more(50)
-        lab.power_off("a")
-        lab.wait_state("b", "FAILOVER_ACTIVE")
-        wait_mounted(lab, "b")
-        writer.stop()
+        writer = dies_under_writes(lab, 50)
         all_there(tell, lab, "b", writer)
         after = register_of(lab)
         alone = after["holder"] == "secondary" and after["kind"] == "alone" and after["epoch"] > before["epoch"]
@@ -184,8 +170,7 @@ def witness_keeps_the_register(tell):
         second = Writer(lab, "b", "afterwards")
         second.wait_more(20)
         lab.power_on("a")
-        for node in ("a", "b"):
-            wait_for(f"{node} says that it is in step", lambda n=node: volume_of(lab, n).get("in_step"), 60)
+        both_in_step(lab, 60)
         now = wait_for("both are in step by the register", lambda: (r := register_of(lab)).get("kind") == "together" and r)
         tell.check("written by the secondary", now["holder"] == "secondary", now)
 

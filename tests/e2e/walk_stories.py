@@ -10,7 +10,7 @@ import signal
 
 from story import TOP, lab_of, story, wait_for  # first: it finds the lab
 from crossbeat_lab import VIP
-from crossbeat_volume import Writer, present, volume_of, volume_pid, wait_in_step, wait_mounted
+from crossbeat_volume import dies_under_writes, present, volume_of, volume_pid, wait_in_step
 from hainfo import FAILBACK, FAILOVER, base, block, events_of, product, shows, tells
 
 GATE = """#!/bin/sh
@@ -139,13 +139,7 @@ def under_its_unit(tell):
         done = lab.run("a", UNDER_UNIT, UNIT, "swapoff", "/nonexistent", check=False)
         tell.check("what the unit forbids is refused to root", "Not superuser" in done.stderr, done.stderr)
 
-        wait_mounted(lab, "a")
-        writer = Writer(lab, "a")
-        writer.wait_more(20)
-        lab.power_off("a")
-        lab.wait_state("b", "FAILOVER_ACTIVE")
-        wait_mounted(lab, "b")
-        writer.stop()
+        writer = dies_under_writes(lab, 20)
         there = present(lab, "b", writer.name)
         tell.check("the secondary serves, with all that was written", VIP in lab.addresses("b") and there >= writer.acked() > 0, there)
         lab.power_on("a")

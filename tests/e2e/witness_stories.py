@@ -9,10 +9,7 @@ WITNESS = ("--witness", "--set", 'witness.deadline="2s"')
 
 
 def held_by(lab):
-    program = str(lab.build / "bin/crossbeat-witness")
-    said = lab.run("witness", program, "--control", lab.root("witness") / "control", "--json", "list")
-    (pairing,) = json.loads(said.stdout)["pairings"]
-    return pairing["holder"]
+    return lab.witness_pairing()["holder"]
 
 
 def answers(lab, node, wanted):

@@ -9,9 +9,9 @@ import json
 
 from account import spread
 from crossbeat_lab import boottime_ns, wait_for
-from crossbeat_volume import psql, wait_database, wait_mounted
+from crossbeat_volume import both_in_step, psql, wait_database, wait_mounted
 from pair import (
-    HERE, OTHER, Answers, PgWriter, SqliteWriter, amcheck, both_in_step, fail_back, lose, rows_there, sqlite_of, wait_able,
+    HERE, OTHER, Answers, PgWriter, SqliteWriter, amcheck, fail_back, lose, rows_there, sqlite_of, wait_able,
     whole_pair,
 )
 

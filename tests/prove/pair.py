@@ -63,12 +63,6 @@ def wait_able(lab, node):
              WAIT_AFTER_START_S + 20, every=0.05)  # fmt: skip
 
 
-def both_in_step(lab, timeout=90.0):
-    """In command or not: each says that the copies are in step."""
-    for node in ("a", "b"):
-        wait_for(f"the volume of {node} in step", lambda n=node: volume_of(lab, n).get("in_step"), timeout)
-
-
 def fail_back(lab):
     done = lab.crossbeat("b", "failback", timeout=120)
     if done.returncode != 0:

@@ -12,8 +12,8 @@ import time
 
 from account import spread
 from crossbeat_lab import Late, LabError, wait_for
-from crossbeat_volume import Lines, data_of, volume_of, wait_in_step, wait_mounted
-from pair import HERE, SqliteWriter, both_in_step, lose, sqlite_of, wait_able, whole_pair
+from crossbeat_volume import Lines, both_in_step, data_of, volume_of, wait_in_step, wait_mounted
+from pair import HERE, SqliteWriter, lose, sqlite_of, wait_able, whole_pair
 
 KINDS = ["reboot"] * 3 + ["written"] * 3 + ["overrun"] * 3 + ["killed"] * 20
 ROUNDS = len(KINDS)

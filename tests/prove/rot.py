@@ -10,8 +10,8 @@ import os
 import subprocess
 
 from crossbeat_lab import Late, wait_for
-from crossbeat_volume import data_of, volume_of, wait_mounted
-from pair import HERE, SqliteWriter, both_in_step, sqlite_of, whole_pair
+from crossbeat_volume import both_in_step, data_of, volume_of, wait_mounted
+from pair import HERE, SqliteWriter, sqlite_of, whole_pair
 from small_disk import SmallDisk
 
 HARMS = ("bit", "torn", "misdirected")

@@ -5,8 +5,8 @@ import time
 
 from account import spread
 from crossbeat_lab import LabError, wait_for
-from crossbeat_volume import psql, volume_of, wait_database, wait_in_step
-from pair import OTHER, PgWriter, amcheck, both_in_step, rows_there, whole_pair
+from crossbeat_volume import both_in_step, psql, volume_of, wait_database, wait_in_step
+from pair import OTHER, PgWriter, amcheck, rows_there, whole_pair
 
 ROUNDS = 100
 SHORT = 4

@@ -266,6 +266,13 @@ class Lab:
         status = self.status(node) or {}
         return status.get("node", {}).get("drops", {})
 
+    def witness_pairing(self):
+        """What the lab's witness holds for its one pairing."""
+        program = str(self.build / "bin/crossbeat-witness")
+        said = self.run("witness", program, "--control", self.root("witness") / "control", "--json", "list")
+        (pairing,) = json.loads(said.stdout)["pairings"]
+        return pairing
+
     def log(self, node, lines=20):
         path = self.root(node) / "var/log/crossbeat/health-monitor.log"
         text = path.read_text(errors="replace") if path.exists() else ""

@@ -31,8 +31,13 @@ def volume_pid(lab, node):
 
 
 def wait_in_step(lab, timeout=60.0):
-    """Both nodes say that the copies are in step."""
+    """Both in their places, and in step."""
     lab.wait_protected(timeout)
+    both_in_step(lab, timeout)
+
+
+def both_in_step(lab, timeout=90.0):
+    """In command or not: each says that the copies are in step."""
     for node in ("a", "b"):
         wait_for(f"the volume of {node} in step", lambda n=node: volume_of(lab, n).get("in_step"), timeout)
 
@@ -89,6 +94,18 @@ class Writer(Lines):
 
 def present(lab, node, name="numbers"):
     return int(lab.run(node, WRITER, data_of(lab, node) / name, "--check").stdout)
+
+
+def dies_under_writes(lab, count):
+    """a loses its power while somebody writes there, after `count` records; the writer, when b has the volume."""
+    wait_mounted(lab, "a")
+    writer = Writer(lab, "a")
+    writer.wait_more(count)
+    lab.power_off("a")
+    lab.wait_state("b", "FAILOVER_ACTIVE")
+    wait_mounted(lab, "b")
+    writer.stop()
+    return writer
 
 
 # --- PostgreSQL, asked through the virtual address from the client's namespace
