@@ -208,19 +208,10 @@ class Reader {
   std::uint64_t end_ = 0;
 };
 
-void note_changes(const core::volume::BatchHeader& header, std::vector<std::uint64_t>& changed) {
-  for (const core::volume::Entry& entry : header.entries) {
-    const std::uint64_t last = (entry.offset + entry.length - 1) / core::volume::kExtent;
-    for (std::uint64_t at = entry.offset / core::volume::kExtent;
-         entry.length != 0 && at <= last && at / 64 < changed.size(); ++at) {
-      changed[at / 64] |= std::uint64_t{1} << (at % 64);
-    }
-  }
-}
-
 void scan_log(int fd, Found& found) {
   const Record& record = found.record;
   core::volume::Scan scan(record);
+  DirtyMap changed(found.changed, record.volume_length);
   Reader reader(fd, record.ring_length);
   while (!scan.finished()) {
     const std::uint64_t at = scan.next();
@@ -236,7 +227,7 @@ void scan_log(int fd, Found& found) {
     scan.found(header ? &*header : nullptr, fine);
     if (scan.end() != before) {
       ++found.batches;
-      note_changes(*header, found.changed);
+      changed.fold(*header);
     }
   }
   found.end = scan.end();

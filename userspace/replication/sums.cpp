@@ -86,14 +86,23 @@ bool Sums::doubtful(std::uint64_t block) const {
          (extent / 64 < doubted_.size() && (doubted_[extent / 64] >> (extent % 64) & 1) != 0);
 }
 
+Sums::Stretch Sums::stretch_of(std::uint64_t offset, std::uint64_t length) {
+  return {offset / kBlock, (offset + length) / kBlock};
+}
+
+bool Sums::any_has(const auto& stretches, std::uint64_t block) {
+  return std::any_of(stretches.begin(), stretches.end(),
+                     [block](const Stretch& stretch) { return stretch.has(block); });
+}
+
 // ---- writing: the sum changes with the write's beginning. Whoever reads meanwhile gets whatever
 // is there, as from any disk, and it is not checked.
 
 loop::Done Sums::begin_write(std::uint64_t offset, std::uint64_t length, loop::Done done) {
-  const Stretch stretch{offset / kBlock, (offset + length) / kBlock};
+  const Stretch stretch = stretch_of(offset, length);
   CB_CHECK(stretch.last <= blocks_);
   for (const ReadPtr& read : reads_) {
-    if (read->at.first < stretch.last && stretch.first < read->at.last) {
+    if (read->at.overlaps(stretch)) {
       read->written.push_back(stretch);
     }
   }
@@ -144,18 +153,18 @@ void Sums::sync(loop::Done done) {
 // ---- reading
 
 void Sums::read(std::uint64_t offset, const Slice& into, loop::Done done) {
-  auto read = std::make_shared<Read>();
-  read->at = {offset / kBlock, (offset + into.length) / kBlock};
-  read->into = into;
-  read->may_ask = true;
-  read->done = std::move(done);
-  begin(read);
+  read_checked(offset, into, true, std::move(done));
 }
 
 void Sums::read_own(std::uint64_t offset, const Slice& into, loop::Done done) {
+  read_checked(offset, into, false, std::move(done));
+}
+
+void Sums::read_checked(std::uint64_t offset, const Slice& into, bool may_ask, loop::Done done) {
   auto read = std::make_shared<Read>();
-  read->at = {offset / kBlock, (offset + into.length) / kBlock};
+  read->at = stretch_of(offset, into.length);
   read->into = into;
+  read->may_ask = may_ask;
   read->done = std::move(done);
   begin(read);
 }
@@ -168,7 +177,7 @@ void Sums::begin(const ReadPtr& read) {
   CB_CHECK(read->at.last <= blocks_);
   read->written.clear();
   for (const Stretch& stretch : writes_) {
-    if (read->at.first < stretch.last && stretch.first < read->at.last) {
+    if (read->at.overlaps(stretch)) {
       read->written.push_back(stretch);
     }
   }
@@ -192,10 +201,7 @@ std::span<std::byte> Sums::bytes_of(const Read& read, std::uint64_t block) const
 void Sums::check(const ReadPtr& read) {
   read->rotten.clear();
   for (std::uint64_t block = read->at.first; block < read->at.last; ++block) {
-    const bool written =
-        std::any_of(read->written.begin(), read->written.end(),
-                    [block](const Stretch& s) { return s.first <= block && block < s.last; });
-    if (written || doubtful(block)) {
+    if (any_has(read->written, block) || doubtful(block)) {
       continue;
     }
     const std::uint32_t sum = sum_of(bytes_of(*read, block));
@@ -250,10 +256,7 @@ void Sums::on_given(const ReadPtr& read, std::span<const std::byte> bytes) {
 
 void Sums::put_back(const ReadPtr& read, std::uint64_t block) {
   // Somebody may be writing this block just now: then it is whole again by itself.
-  const bool busy = std::any_of(writes_.begin(), writes_.end(), [block](const Stretch& s) {
-    return s.first <= block && block < s.last;
-  });
-  if (busy) {
+  if (any_has(writes_, block)) {
     ++read->tries;
     loop_.after(kTryAgain, leash_.guard([this, read] { begin(read); }));
     return;

@@ -56,7 +56,11 @@ class Sums final : public Disk {
  private:
   struct Stretch {
     std::uint64_t first = 0, last = 0;  // blocks
+    bool has(std::uint64_t block) const { return first <= block && block < last; }
+    bool overlaps(const Stretch& other) const { return first < other.last && other.first < last; }
   };
+  static Stretch stretch_of(std::uint64_t offset, std::uint64_t length);
+  static bool any_has(const auto& stretches, std::uint64_t block);
   struct Read {
     Stretch at;
     std::vector<Stretch> written;  // meanwhile: may be old, new, or both
@@ -68,6 +72,7 @@ class Sums final : public Disk {
   };
   using ReadPtr = std::shared_ptr<Read>;
 
+  void read_checked(std::uint64_t offset, const Slice& into, bool may_ask, loop::Done done);
   void begin(const ReadPtr& read);
   void check(const ReadPtr& read);
   void mend_next(const ReadPtr& read);
