@@ -23,6 +23,7 @@ class Console {
   void starting();  // before anything is opened
   void running();   // the loop turns and the control socket answers
   void look(const std::vector<const core::State*>& instances);  // after running(), at each change
+  bool is_done() const { return stage_ == Stage::Done; }        // look() has nothing more to say
   void stopping();
 
  private:

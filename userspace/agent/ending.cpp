@@ -117,6 +117,9 @@ void Monitor::open_console() {
 }
 
 void Monitor::look_for_console() {
+  if (console_->is_done()) {
+    return;
+  }
   std::vector<const core::State*> states;
   for (const auto& unit : units_) {
     states.push_back(&unit->instance().state());

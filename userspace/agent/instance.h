@@ -105,6 +105,7 @@ class Instance {
   void set_settings(const core::Settings& settings) { state_.settings = settings; }
 
   const core::State& state() const { return state_; }
+  Seen seen() const;  // of this moment
   const core::Detector& detector() const { return detector_; }
   const InstanceSetup& setup() const { return setup_; }
   const PeerNews& peer() const { return peer_; }
@@ -122,7 +123,6 @@ class Instance {
   void publish_guard(core::GuardMode wanted);
   void publish_facts(const core::Facts& facts);
   void note_change(const core::State& before, Instant now);
-  Seen seen() const;
   void tell_later(std::function<void()> tell);
   void tell_people();
   void note_timeline(const core::Action& action, Instant now);

@@ -97,12 +97,6 @@ uint64_t random_id() {
   return id;
 }
 
-int64_t wall_offset_ns() {
-  timespec real{};
-  clock_gettime(CLOCK_REALTIME, &real);
-  return real.tv_sec * 1'000'000'000LL + real.tv_nsec - boottime_now().as_ns();
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Monitor>> Monitor::open(const Options& options, config::Node node,

@@ -44,9 +44,7 @@ std::string text_of(const Timeline& t) {
 
 std::string wall_at(Instant at) {
   constexpr int64_t kSecond = 1'000'000'000;
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  const int64_t ns = now.tv_sec * kSecond + now.tv_nsec - (boottime_now() - at).as_ns();
+  const int64_t ns = at.as_ns() + wall_offset_ns();
   const time_t seconds = ns / kSecond;
   tm utc{};
   gmtime_r(&seconds, &utc);

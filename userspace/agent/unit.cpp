@@ -317,9 +317,7 @@ void Unit::arbitrate(uint64_t term, Duration deadline, std::function<void(core::
 }
 
 void Unit::add_event(const std::string& description, const std::string& remarks) {
-  add_event(
-      description, remarks,
-      Seen{.name = instance_->state().name, .serving = false, .term = 0, .at = boottime_now()});
+  add_event(description, remarks, instance_->seen());
 }
 
 void Unit::add_event(const std::string& description, const std::string& remarks, const Seen& then) {

@@ -162,15 +162,11 @@ volume::RegisterVoice Unit::register_voice(const std::string& instance, core::vo
   volume_register_ = std::make_unique<VolumeRegister>(self, std::move(ways));
   volume::RegisterVoice voice;
   voice.read = [this](const volume::OwnCopy& own, const auto& done) {
-    volume_register_->read({own.standing, own.epoch}, done);
+    volume_register_->read(own, done);
   };
   voice.swap = [this](const volume::OwnCopy& own, const Register& expected, const Register& wanted,
-                      const auto& done) {
-    volume_register_->swap({own.standing, own.epoch}, expected, wanted, done);
-  };
-  voice.look = [this](const volume::OwnCopy& own) {
-    volume_register_->look({own.standing, own.epoch});
-  };
+                      const auto& done) { volume_register_->swap(own, expected, wanted, done); };
+  voice.look = [this](const volume::OwnCopy& own) { volume_register_->look(own); };
   return voice;
 }
 

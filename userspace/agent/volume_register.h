@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "agent/right.h"
+#include "drivers/volume/replicated_json.h"
 #include "edge/register.h"
 #include "edge/witness.h"
 
@@ -38,10 +39,7 @@ class VolumeRegister {
   // own: what the volume's record says of its copy now. error: nobody knows, now.
   using OnRead = std::function<void(int error, const Register& seen)>;
   using OnSwapped = std::function<void(int error, bool granted)>;
-  struct Own {
-    core::volume::Standing standing = core::volume::Standing::Fresh;
-    std::uint64_t epoch = 0;
-  };
+  using Own = volume::OwnCopy;
   void read(const Own& own, OnRead done);
   void swap(const Own& own, const Register& expected, const Register& wanted, OnSwapped done);
   // From time to time: the witness is told what is known here, should it ever lose its memory.

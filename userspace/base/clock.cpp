@@ -4,11 +4,18 @@
 #include <ctime>
 
 namespace cb {
+namespace {
 
-Instant boottime_now() noexcept {
+std::int64_t now_ns(clockid_t clock) noexcept {
   timespec now{};
-  CB_CHECK(::clock_gettime(CLOCK_BOOTTIME, &now) == 0);
-  return Instant{now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec};
+  CB_CHECK(::clock_gettime(clock, &now) == 0);
+  return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
 }
+
+}  // namespace
+
+Instant boottime_now() noexcept { return Instant{now_ns(CLOCK_BOOTTIME)}; }
+
+std::int64_t wall_offset_ns() noexcept { return now_ns(CLOCK_REALTIME) - now_ns(CLOCK_BOOTTIME); }
 
 }  // namespace cb

@@ -15,11 +15,7 @@
 namespace cb::edge {
 namespace {
 
-std::int64_t wall_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
-}
+std::int64_t wall_ns() { return boottime_now().as_ns() + wall_offset_ns(); }
 
 }  // namespace
 
@@ -78,12 +74,11 @@ EventLog::~EventLog() {
 }
 
 void EventLog::add(EventEntry entry) {
-  const std::int64_t now_ns = boottime_now().as_ns();
   if (entry.at_ns == 0) {
-    entry.at_ns = now_ns;
+    entry.at_ns = boottime_now().as_ns();
   }
   const auto given = parse_wall_us(entry.wall);  // in one form, so that walls compare as text
-  entry.wall = wall_text(given ? *given * 1000 : wall_ns() - (now_ns - entry.at_ns));
+  entry.wall = wall_text(given ? *given * 1000 : entry.at_ns + wall_offset_ns());
   clean(entry);
   entry.origin = origin_;
   entry.number = ++last_number_;

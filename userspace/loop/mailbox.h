@@ -32,8 +32,6 @@ class Mailbox {
 
   // The owner. Reads the bell: sleeps until it rings when it was opened blocking.
   void answer() noexcept;
-  // Any thread. Whether take() would find something.
-  bool has_letters() const noexcept { return newest_.load(std::memory_order_relaxed) != nullptr; }
   // The owner. Everything put so far, oldest first.
   std::vector<std::function<void()>> take();
 
