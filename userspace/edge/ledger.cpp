@@ -67,7 +67,14 @@ std::string Ledger::path_of(const std::string& root, const std::string& primary_
 Ledger::Ledger(loop::Loop& loop, Fd file, std::uint64_t pairing)
     : loop_(loop), file_(std::move(file)), pairing_(pairing) {}
 
-Ledger::~Ledger() { loop_.forget(operation_); }
+// The kernel may hold the file of a write that has ended for a while longer, and with it the lock:
+// whoever opens the ledger next would wait for that. A write that has not ended keeps the lock.
+Ledger::~Ledger() {
+  if (!busy_) {
+    ::flock(file_.get(), LOCK_UN);
+  }
+  loop_.forget(operation_);
+}
 
 Result<std::unique_ptr<Ledger>> Ledger::open(loop::Loop& loop, const std::string& root,
                                              const std::string& primary_hm, std::uint64_t pairing) {
