@@ -12,7 +12,7 @@ void None::promote(bool /*accept_loss*/, loop::Done done) { done(0); }
 
 void None::demote(bool /*hand_over*/, loop::Done done) { done(0); }
 
-void None::resync(bool /*full*/, loop::Done done) {
+void None::resync(Resync /*how*/, loop::Done done) {
   done(0);
   if (events_.in_step) {
     events_.in_step();

@@ -12,7 +12,7 @@ class None final : public Volume {
   void listen(Events events) override;
   void promote(bool accept_loss, loop::Done done) override;
   void demote(bool hand_over, loop::Done done) override;
-  void resync(bool full, loop::Done done) override;
+  void resync(Resync how, loop::Done done) override;
   void pause(bool on, loop::Done done) override;
   void allow_alone(bool allowed) override;
   void end() override;

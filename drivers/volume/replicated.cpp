@@ -418,7 +418,7 @@ void Replicated::demote_now(bool hand_over, loop::Done done) {
       });
 }
 
-void Replicated::resync(bool full, loop::Done done) {
+void Replicated::resync(Resync how, loop::Done done) {
   following_ = true;
   told_in_step_ = false;
   status_.in_step = false;
@@ -426,7 +426,7 @@ void Replicated::resync(bool full, loop::Done done) {
     done(0);  // it follows by itself as soon as it is there
     return;
   }
-  ask(Json{{"verb", "resync"}, {"full", full}},
+  ask(Json{{"verb", "resync"}, {"full", how == Resync::Full}, {"anew", how == Resync::Anew}},
       [this, done = std::move(done)](int error, const Json&) {
         done(error);
         ask_status();

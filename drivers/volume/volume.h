@@ -49,6 +49,12 @@ struct Events {
   std::function<void(const std::string& text)> report;
 };
 
+enum class Resync : std::uint8_t {
+  Follow,  // the peer, from where this copy stands
+  Anew,    // as if the way to the peer had gone and come back: what was agreed is agreed again
+  Full,    // gives this node's copy up and takes all of the peer's
+};
+
 class Volume {
  public:
   virtual ~Volume() = default;
@@ -60,8 +66,8 @@ class Volume {
   virtual void promote(bool accept_loss, loop::Done done) = 0;
   // hand_over: only once the peer holds everything. Otherwise at once, whatever still uses it.
   virtual void demote(bool hand_over, loop::Done done) = 0;
-  // Begins; events tell the rest. full: gives this node's copy up and takes all of the peer's.
-  virtual void resync(bool full, loop::Done done) = 0;
+  // Begins; events tell the rest.
+  virtual void resync(Resync how, loop::Done done) = 0;
   virtual void pause(bool on, loop::Done done) = 0;
   // Whether this node may acknowledge without its peer, as long as it is not told otherwise.
   virtual void allow_alone(bool allowed) = 0;

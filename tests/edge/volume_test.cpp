@@ -16,7 +16,7 @@ class Slow final : public volume::Volume {
   void listen(volume::Events given) override { events = std::move(given); }
   void promote(bool, loop::Done done) override { asked.push_back(std::move(done)); }
   void demote(bool, loop::Done done) override { asked.push_back(std::move(done)); }
-  void resync(bool, loop::Done done) override { asked.push_back(std::move(done)); }
+  void resync(volume::Resync, loop::Done done) override { asked.push_back(std::move(done)); }
   void pause(bool, loop::Done done) override { asked.push_back(std::move(done)); }
   volume::Status status() const override { return {}; }
   void mount(loop::Done done) override { asked.push_back(std::move(done)); }
@@ -43,7 +43,7 @@ TEST(VolumeEdge, WithoutAVolumeEverythingSucceedsAndIsInStep) {
   edge.unmount(false, deadline, done);
   edge.demote(false, deadline, done);
   edge.pause(true, deadline, done);
-  edge.resync(false, deadline, done);
+  edge.resync(volume::Resync::Follow, deadline, done);
   EXPECT_EQ(answers, (std::vector<int>{0, 0, 0, 0, 0, 0}));
   EXPECT_FALSE(in_step) << "events come in a later turn";
   EXPECT_TRUE(turn_until(*loop, [&] { return in_step; }));

@@ -19,7 +19,7 @@ Json writer_in(std::uint64_t epoch) {
 TEST_F(ReplicatedTest, AFollowerIsNotInStepBeforeTheWriterWasHeard) {
   open_running();
   ASSERT_THAT(events, ElementsAre("in-step"));
-  driver->resync(false, note());
+  driver->resync(volume::Resync::Follow, note());
   const int looks = process->count("status");
   ASSERT_TRUE(until([&] { return process->count("status") >= looks + 3; }));
   EXPECT_THAT(events, ElementsAre("in-step")) << "its record says so, but who knows";
@@ -40,12 +40,27 @@ TEST_F(ReplicatedTest, AFollowerIsNotInStepBeforeTheWriterWasHeard) {
 TEST_F(ReplicatedTest, AFollowerInAnotherEpochThanTheWriterIsNotInStep) {
   open_running();
   process->status["peer"] = writer_in(8);
-  driver->resync(false, note());
+  driver->resync(volume::Resync::Follow, note());
   const int looks = process->count("status");
   ASSERT_TRUE(until([&] { return process->count("status") >= looks + 3; }));
   EXPECT_EQ(events.size(), 1u);
   process->status["epoch"] = 8;
   EXPECT_TRUE(until([&] { return events.size() == 2; }));
+}
+
+TEST_F(ReplicatedTest, SaysHowFarBackAResyncBegins) {
+  open_running();
+  const auto flag = [&](const char* name) { return process->last("resync").value(name, false); };
+  driver->resync(volume::Resync::Anew, note());
+  ASSERT_TRUE(until([&] { return process->count("resync") == 1 && flag("anew"); }));
+  EXPECT_FALSE(flag("full"));
+  driver->resync(volume::Resync::Full, note());
+  ASSERT_TRUE(until([&] { return process->count("resync") == 2; }));
+  EXPECT_TRUE(flag("full"));
+  EXPECT_FALSE(flag("anew"));
+  driver->resync(volume::Resync::Follow, note());
+  ASSERT_TRUE(until([&] { return process->count("resync") == 3; }));
+  EXPECT_FALSE(flag("full") || flag("anew"));
 }
 
 // In step with a writer that was heard.
@@ -56,7 +71,7 @@ class FollowerTest : public ReplicatedTest {
     options.peer_is_there = [this] { return peer_there; };
     process->status["peer"] = writer_in(6);
     open_running();
-    driver->resync(false, note());
+    driver->resync(volume::Resync::Follow, note());
     EXPECT_TRUE(until([&] { return events.size() == 2; }));
   }
   void wait_for_looks(int count) {

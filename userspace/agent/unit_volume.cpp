@@ -130,7 +130,7 @@ void Unit::look_at_synchronization() {
   if (const auto why = sync_watch_->look(volume_->status(), follows, boottime_now())) {
     log_warning("%s: synchronization: %s", name().c_str(), why->c_str());
     add_event("Synchronization was begun again", *why);
-    volume_->resync(false, Instant::never(),
+    volume_->resync(volume::Resync::Anew, Instant::never(),
                     [](int) {});  // ignored: if it does not, the next look tells
   }
   world_.loop->after(sync_watch_->look_every(),
@@ -192,7 +192,7 @@ void Unit::add_volume_edges(InstanceEdges& e) {
     volume_->unmount(detach, Instant::never(), std::move(done));
   };
   e.resync = [this] {
-    volume_->resync(false, Instant::never(), [](int) {});
+    volume_->resync(volume::Resync::Follow, Instant::never(), [](int) {});
   };  // ignored: the events tell the rest
 }
 

@@ -177,7 +177,7 @@ void Monitor::verb_resync(const Json& request, const ControlServer::Client& clie
     return;
   }
   unit->volume().resync(
-      full, boottime_now() + Duration::from_s(4),
+      full ? volume::Resync::Full : volume::Resync::Follow, boottime_now() + Duration::from_s(4),
       [this, client, reply, full, name = unit->name()](int error) {
         if (error != 0) {
           client.send(error_reply(std::string("the volume did not begin: ") + strerror(error),

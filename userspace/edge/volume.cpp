@@ -43,8 +43,8 @@ void VolumeEdge::unmount(bool detach, Instant deadline, loop::Done done) {
   driver_->unmount(detach, loop::answer_by(loop_, deadline, std::move(done)));
 }
 
-void VolumeEdge::resync(bool full, Instant deadline, loop::Done done) {
-  driver_->resync(full, loop::answer_by(loop_, deadline, std::move(done)));
+void VolumeEdge::resync(volume::Resync how, Instant deadline, loop::Done done) {
+  driver_->resync(how, loop::answer_by(loop_, deadline, std::move(done)));
 }
 
 void VolumeEdge::pause(bool on, Instant deadline, loop::Done done) {

@@ -23,7 +23,8 @@ class VolumeEdge {
   void demote(bool hand_over, Instant deadline, loop::Done done);
   void mount(Instant deadline, loop::Done done);
   void unmount(bool detach, Instant deadline, loop::Done done);
-  void resync(bool full, Instant deadline, loop::Done done);  // 0: begun; the events tell the rest
+  // 0: begun; the events tell the rest.
+  void resync(volume::Resync how, Instant deadline, loop::Done done);
   void pause(bool on, Instant deadline, loop::Done done);
   void allow_alone(bool allowed);
   void end();

@@ -80,9 +80,9 @@ class Client {
       : address_(ipv4(options.words()[0])),
         interval_ns_(options.number("interval-us", 250) * 1000),
         max_ns_(options.number("max-ms", 60'000) * 1'000'000),
-        settle_ns_(std::max(options.number("until-recovered-ms", 0),
-                            options.number("until-moved-ms", 0)) *
-                   1'000'000),
+        settle_ns_(
+            std::max(options.number("until-recovered-ms", 0), options.number("until-moved-ms", 0)) *
+            1'000'000),
         min_lost_(static_cast<size_t>(options.number("min-lost", 2))),
         id_(static_cast<uint16_t>(getpid() & 0xffff)),
         nonce_(static_cast<uint64_t>(boottime_ns())),
