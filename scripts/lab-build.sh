@@ -149,19 +149,23 @@ unmake_node() {
 }
 
 # What was mounted by a node, and the devices that its images were attached to. Lazily: whoever served
-# them is dead, as if the power had gone.
+# them is dead, as if the power had gone. The devices are looked for first: without its mount an image's
+# path no longer tells whose it was.
 unmount_volumes() {
   local root=$1 at device back
+  local -a devices=()
   [[ -d $root ]] || return 0
+  for device in /sys/block/loop*/loop/backing_file; do
+    back="$(cat "$device" 2>/dev/null)" || continue
+    [[ $back == "$root/"* ]] || continue
+    device=${device#/sys/block/}
+    devices+=("/dev/${device%%/*}")
+  done
   while read -r at; do
     umount -l "$at" 2>/dev/null || true
   done < <(awk -v root="$root/" 'index($5, root) == 1 && $5 != root "sys/fs/bpf" { print $5 }' /proc/self/mountinfo | tac)
-  for device in /sys/block/loop*/loop/backing_file; do
-    back="$(cat "$device" 2>/dev/null)" || continue
-    if [[ $back == "$root/"* ]]; then
-      device=${device#/sys/block/}
-      losetup -d "/dev/${device%%/*}" 2>/dev/null || true
-    fi
+  for device in "${devices[@]}"; do
+    losetup -d "$device" 2>/dev/null || true
   done
 }
 
