@@ -14,7 +14,7 @@ import load
 import report
 from crossbeat_lab import Lab
 
-ROUNDS = 3
+ROUNDS = 9
 ECHO_PORTS = {"program": 7001, "program, real-time": 7002}
 
 
@@ -63,7 +63,7 @@ def all_answerers(lab, count):
 
 
 def run(setup):
-    count = setup.count(4000, quick=300)
+    count = setup.count(1500, quick=100)
     lab = Lab(f"bench-{os.getpid()}")
     try:
         lab.up("--plain-cable", "--no-start")
