@@ -23,6 +23,21 @@ cb_library(libsystemd libsystemd)
 cb_library(openssl openssl)
 cb_library(sqlite3 sqlite3)
 
+# AES-GCM with the wide instructions of amd64, the only architecture for which Debian has it; elsewhere
+# there is nothing behind the name, and OpenSSL's is used.
+add_library(cb_libipsec_mb INTERFACE)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64|AMD64)$")
+  find_library(CB_IPSEC_MB_LIBRARY IPSec_MB)
+  find_path(CB_IPSEC_MB_INCLUDE intel-ipsec-mb.h)
+  if(NOT CB_IPSEC_MB_LIBRARY OR NOT CB_IPSEC_MB_INCLUDE)
+    message(FATAL_ERROR "The library libipsec-mb is missing. Run: sudo scripts/deps build")
+  endif()
+  target_link_libraries(cb_libipsec_mb INTERFACE "${CB_IPSEC_MB_LIBRARY}")
+  target_include_directories(cb_libipsec_mb SYSTEM INTERFACE "${CB_IPSEC_MB_INCLUDE}")
+  target_compile_definitions(cb_libipsec_mb INTERFACE CB_HAS_IPSEC_MB=1)
+endif()
+add_library(cb_lib::libipsec_mb ALIAS cb_libipsec_mb)
+
 # Header only; found as files, so that Debian's own compiled variants cannot slip in.
 function(cb_header_library name header)
   find_path(CB_${name}_INCLUDE ${header})

@@ -14,20 +14,9 @@ namespace cb::transport {
 
 namespace {
 
-constexpr int kTagBytes = 16;
-
 Key derive(const Key& secret, std::string_view label) {
   return hmac(secret.view(), {reinterpret_cast<const std::uint8_t*>(label.data()), label.size()});
 }
-
-const EVP_CIPHER* evp_of(Cipher cipher) {
-  // Fetched once: looking a cipher up takes longer than sealing a packet.
-  static const EVP_CIPHER* const kAes = EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr);
-  static const EVP_CIPHER* const kChaCha = EVP_CIPHER_fetch(nullptr, "ChaCha20-Poly1305", nullptr);
-  return cipher == Cipher::Aes256Gcm ? kAes : kChaCha;
-}
-
-int length_of(std::span<const std::uint8_t> bytes) { return static_cast<int>(bytes.size()); }
 
 }  // namespace
 
@@ -55,19 +44,14 @@ std::uint8_t choose_cipher(std::uint8_t ours, std::uint8_t theirs) {
   return 0;
 }
 
-Aead::Aead(Cipher cipher, const Key& secret, bool seals) : context_(EVP_CIPHER_CTX_new()) {
-  const EVP_CIPHER* evp = evp_of(cipher);
-  CB_CHECK_MSG(context_ != nullptr && evp != nullptr, "OpenSSL lacks a cipher");
-  const Key key = derive(secret, "crossbeat key");
+Aead::Aead(Cipher cipher, const Key& secret, bool seals)
+    : engine_(best_engine(cipher, derive(secret, "crossbeat key"), seals)) {
   const Key iv = derive(secret, "crossbeat iv");
   std::copy_n(iv.data(), base_.size(), base_.begin());
-  const int fine =
-      EVP_CipherInit_ex(context_.get(), evp, nullptr, key.data(), nullptr, seals ? 1 : 0);
-  CB_CHECK(fine == 1);
 }
 
-std::array<std::uint8_t, 12> Aead::nonce(std::uint64_t number) const {
-  std::array<std::uint8_t, 12> nonce = base_;
+std::array<std::uint8_t, kNonceBytes> Aead::nonce(std::uint64_t number) const {
+  std::array<std::uint8_t, kNonceBytes> nonce = base_;
   for (std::size_t i = 0; i < 8; ++i) {
     nonce[4 + i] = static_cast<std::uint8_t>(nonce[4 + i] ^ (number >> (8 * i)));
   }
@@ -77,44 +61,23 @@ std::array<std::uint8_t, 12> Aead::nonce(std::uint64_t number) const {
 void Aead::seal(std::uint64_t number, std::span<const std::uint8_t> header,
                 std::span<const std::uint8_t> front, std::span<const std::uint8_t> data,
                 std::uint8_t* out) {
-  EVP_CIPHER_CTX* context = context_.get();
-  const auto iv = nonce(number);
-  int length = 0;
-  bool fine = EVP_EncryptInit_ex(context, nullptr, nullptr, nullptr, iv.data()) == 1;
-  fine &= EVP_EncryptUpdate(context, nullptr, &length, header.data(), length_of(header)) == 1;
-  fine &= EVP_EncryptUpdate(context, out, &length, front.data(), length_of(front)) == 1;
-  out += front.size();
-  if (!data.empty()) {
-    fine &= EVP_EncryptUpdate(context, out, &length, data.data(), length_of(data)) == 1;
-    out += data.size();
-  }
-  fine &= EVP_EncryptFinal_ex(context, out, &length) == 1;
-  fine &= EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, kTagBytes, out) == 1;
-  CB_CHECK_MSG(fine, "OpenSSL does not seal");
+  engine_->begin(nonce(number), header);
+  engine_->update(out, front);
+  engine_->update(out + front.size(), data);
+  engine_->tag(std::span<std::uint8_t, kTagBytes>(out + front.size() + data.size(), kTagBytes));
 }
 
 bool Aead::open(std::uint64_t number, std::span<const std::uint8_t> header,
                 std::span<const std::uint8_t> sealed, std::uint8_t* front, const Place& rest) {
   CB_CHECK(sealed.size() >= kTagBytes);
-  EVP_CIPHER_CTX* context = context_.get();
-  const auto iv = nonce(number);
   const auto body = sealed.first(sealed.size() - kTagBytes);
-  std::array<std::uint8_t, kTagBytes> tag{};
-  std::ranges::copy(sealed.last(kTagBytes), tag.begin());
-  int length = 0;
-  bool fine = EVP_DecryptInit_ex(context, nullptr, nullptr, nullptr, iv.data()) == 1;
-  fine &= EVP_DecryptUpdate(context, nullptr, &length, header.data(), length_of(header)) == 1;
   const std::size_t first = std::min(body.size(), kFront);
-  fine &= EVP_DecryptUpdate(context, front, &length, body.data(), static_cast<int>(first)) == 1;
+  engine_->begin(nonce(number), header);
+  engine_->update(front, body.first(first));
   if (body.size() > first) {
-    const auto others = body.subspan(first);
-    fine &= EVP_DecryptUpdate(context, rest({front, first}), &length, others.data(),
-                              length_of(others)) == 1;
+    engine_->update(rest({front, first}), body.subspan(first));
   }
-  fine &= EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, kTagBytes, tag.data()) == 1;
-  CB_CHECK_MSG(fine, "OpenSSL does not open");
-  std::uint8_t nothing = 0;
-  return EVP_DecryptFinal_ex(context, &nothing, &length) == 1;
+  return engine_->matches(sealed.last<kTagBytes>());
 }
 
 Sealer::Sealer(Cipher cipher, Key secret)

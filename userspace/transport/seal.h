@@ -5,18 +5,17 @@
 // and is forgotten with it.
 #pragma once
 
-#include <openssl/evp.h>
-
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
 
+#include "transport/aead_engine.h"
 #include "transport/secret.h"
 
 namespace cb::transport {
 
-enum class Cipher : std::uint8_t { Aes256Gcm = 1, ChaCha20Poly1305 = 2 };
 const char* name_of(Cipher cipher);
 
 // The ciphers this machine offers, a bit each: AES only where the CPU has it.
@@ -47,13 +46,10 @@ class Aead {
                           const Place& rest);
 
  private:
-  struct Free {
-    void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-  };
-  std::array<std::uint8_t, 12> nonce(std::uint64_t number) const;
+  std::array<std::uint8_t, kNonceBytes> nonce(std::uint64_t number) const;
 
-  std::unique_ptr<EVP_CIPHER_CTX, Free> context_;
-  std::array<std::uint8_t, 12> base_{};
+  std::unique_ptr<AeadEngine> engine_;
+  std::array<std::uint8_t, kNonceBytes> base_{};
 };
 
 class Sealer {
