@@ -59,6 +59,7 @@ depends="$(dpkg-deb -f "$old" Depends)"
 for library in libbpf1 libc6 libsodium23 libsqlite3-0 liburing2 libnl-3-200 libsystemd0 iproute2; do
   check "depends on $library" '[[ $depends == *$library* ]]'
 done
+[[ $(dpkg --print-architecture) != amd64 ]] || check "depends on libipsec-mb1" '[[ $depends == *libipsec-mb1* ]]'
 check "everything in it belongs to root" \
   '! dpkg-deb -c "$old" | awk "\$2 != \"root/root\"" | grep -q .'
 check "nobody but root can write to anything in it" \
