@@ -137,8 +137,8 @@ def life(book, more, mode, postgres=True):
             if in_command == "b" and len(book.rounds) % 3 != 2:
                 fail_back(lab)
                 in_command = "a"
-            elif in_command == "b":
-                wait_able(lab, "a")
+            else:  # the other one was off a moment ago
+                wait_able(lab, OTHER[in_command])
         gone, corrupt = account.look(in_command)
         if book.rounds:
             last = book.rounds[-1]

@@ -86,7 +86,7 @@ def images_alike(lab):
 
 
 def run(book, more):
-    with whole_pair(volume="160MiB") as lab:
+    with whole_pair(volume="384MiB") as lab:  # the small writer's file only grows
         small = Writer(lab, "a")
         small.wait_more(20)
         bulk = Bulk(lab, "a")

@@ -9,7 +9,7 @@ import mmap
 import os
 import subprocess
 
-from crossbeat_lab import Late, wait_for
+from crossbeat_lab import LabError, Late, wait_for
 from crossbeat_volume import both_in_step, data_of, volume_of, wait_mounted
 from pair import HERE, SqliteWriter, sqlite_of, whole_pair
 from small_disk import SmallDisk
@@ -38,8 +38,10 @@ def look_at(lab, node):
     """What the node's files say, without its process."""
     program = lab.build / "bin/crossbeat-volume"
     done = subprocess.run([program, "check", "--directory", folder_of(lab, node), "--json"],
-                          capture_output=True, text=True, check=True)  # fmt: skip
-    return json.loads(done.stdout)
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    if not done.stdout.strip():
+        raise LabError(f"crossbeat-volume check on {node}: {done.stderr.strip()}")
+    return json.loads(done.stdout)  # 1 where it found damage: it says so, and what
 
 
 def harm(path, harm_kind, at, other):
