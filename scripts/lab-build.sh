@@ -74,7 +74,7 @@ write_config() {
   # The shortest that is allowed: labs are built and struck at once.
   tables[failover]+=$'\n''wait_for_peer = "10s"'
   if [[ -n $volume && ${role_of[$node]} == primary ]]; then
-    tables[volume]="$(volume_keys)"
+    tables[volume]="$(volume_keys "$node")"
   fi
   for line in "${settings[@]}"; do
     table=${line%%.*}
@@ -93,8 +93,11 @@ write_config() {
   } >"$root/etc/crossbeat/crossbeat.toml"
 }
 
+# On the secondary the volumes of all primaries are mounted side by side.
 volume_keys() {
-  printf 'size = "%s"\nlog = "%s"\nmode = "%s"\nmount = "/data"' "$volume" "$volume_log" "$volume_mode"
+  local mount=/data
+  [[ $1 == a ]] || mount=/data-$1
+  printf 'size = "%s"\nlog = "%s"\nmode = "%s"\nmount = "%s"' "$volume" "$volume_log" "$volume_mode" "$mount"
 }
 
 # The first copy, as an operator makes it.

@@ -7,9 +7,9 @@ import signal
 import struct
 import subprocess
 
-from crossbeat_lab import Late
+from crossbeat_lab import ADDRESS, Late
 from crossbeat_volume import (
-    Rows, Writer, both_in_step, dies_under_writes, missing_rows, present, psql, volume_of, volume_pid, wait_database,
+    Rows, Writer, both_in_step, data_of, dies_under_writes, missing_rows, present, psql, volume_of, volume_pid, wait_database,
     wait_in_step, wait_mounted,
 )
 from story import lab_of, planned_restart, story, wait_for
@@ -60,6 +60,37 @@ def power_off_under_writes(tell):
         third.wait_more(20)
         tell.check("the failback went on without an error", not third.errors(), third.errors())
         third.stop()
+
+
+@story("a secondary has a volume of each of two primaries, and takes over both at once")
+def two_volumes(tell):
+    with lab_of(tell, "volumes", *VOLUME, "--nodes", "3", pair="file") as lab:
+        for primary in ("a", "c"):
+            lab.wait_state(primary, "PRIMARY_ACTIVE", 40, "protected", primary=primary)
+            both_in_step(lab, primary=primary)
+            wait_mounted(lab, primary, primary=primary)
+        writers = {primary: Writer(lab, primary, f"of-{primary}", primary) for primary in ("a", "c")}
+        for writer in writers.values():
+            writer.wait_more(50)
+        lab.wait_able()
+        lab.verb("power-off", "a,c")
+        for primary, writer in writers.items():
+            lab.wait_state("b", "FAILOVER_ACTIVE", 30, primary=primary)
+            wait_mounted(lab, "b", primary=primary)
+            writer.stop()
+            there = present(lab, "b", writer.name, primary)
+            tell.check(f"what {primary} acknowledged is on b", there >= writer.acked() > 0, f"{writer.acked()}, there {there}")
+        alien = [p for p, other in (("a", "c"), ("c", "a")) if (data_of(lab, "b", p) / f"of-{other}").exists()]
+        tell.check("each volume holds its own data and no other", not alien, alien)
+
+        lab.power_on("c")
+        both_in_step(lab, primary="c")
+        done = lab.crossbeat("b", "failback", "--force", "--pairing", ADDRESS["c"], timeout=120)
+        tell.check("one of them goes back", done.returncode == 0, done.stdout + done.stderr)
+        wait_mounted(lab, "c", primary="c")
+        there = present(lab, "c", "of-c", "c")
+        tell.check("with its data", there >= writers["c"].acked(), there)
+        tell.check("the other one stays", volume_of(lab, "b", "a").get("mounted"), volume_of(lab, "b", "a"))
 
 
 @story("a monitor or a volume process that restarts or is killed leaves the writers alone; so does a cut cable")

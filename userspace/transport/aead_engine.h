@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Two ways to the same AEAD. OpenSSL's is there on every machine and for every cipher; libipsec-mb's
-// AES-256-GCM uses the wide AES instructions of amd64, which OpenSSL 3.0 does not, and takes a third of
-// the time.
+// Two ways to the same AEAD. OpenSSL's is there on every machine and for every cipher;
+// libipsec-mb's AES-256-GCM uses the wide AES instructions of amd64, which OpenSSL 3.0 does not,
+// and takes a third of the time.
 #pragma once
 
 #include <cstdint>

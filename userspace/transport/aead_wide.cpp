@@ -74,7 +74,8 @@ class Wide final : public AeadEngine {
  private:
   IMB_MGR* with_;
   bool seals_;
-  // The library reads whole lines of a cache with aligned instructions, and its header asks for less.
+  // The library reads whole lines of a cache with aligned instructions, and its header asks for
+  // less.
   alignas(64) gcm_key_data key_{};
   alignas(64) gcm_context_data packet_{};
 };

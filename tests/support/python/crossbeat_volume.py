@@ -10,12 +10,12 @@ from crossbeat_lab import TOP, VIP, LabError, wait_for
 WRITER = str(TOP / "tests/support/lab/volume_writer.py")
 
 
-def volume_of(lab, node):
-    return lab.pairing(node).get("volume") or {}
+def volume_of(lab, node, primary="a"):
+    return lab.pairing(node, primary).get("volume") or {}
 
 
-def data_of(lab, node):
-    return lab.root(node) / "data"
+def data_of(lab, node, primary="a"):
+    return lab.root(node) / ("data" if primary == "a" else f"data-{primary}")
 
 
 def volume_pid(lab, node):
@@ -36,14 +36,14 @@ def wait_in_step(lab, timeout=60.0):
     both_in_step(lab, timeout)
 
 
-def both_in_step(lab, timeout=90.0):
+def both_in_step(lab, timeout=90.0, primary="a"):
     """In command or not: each says that the copies are in step."""
-    for node in ("a", "b"):
-        wait_for(f"the volume of {node} in step", lambda n=node: volume_of(lab, n).get("in_step"), timeout)
+    for node in (primary, "b"):
+        wait_for(f"the volume of {primary} in step on {node}", lambda n=node: volume_of(lab, n, primary).get("in_step"), timeout)
 
 
-def wait_mounted(lab, node, timeout=30.0):
-    wait_for(f"the volume mounted on {node}", lambda: volume_of(lab, node).get("mounted"), timeout)
+def wait_mounted(lab, node, timeout=30.0, primary="a"):
+    wait_for(f"the volume of {primary} mounted on {node}", lambda: volume_of(lab, node, primary).get("mounted"), timeout)
 
 
 class Lines:
@@ -72,8 +72,8 @@ class Lines:
 class Writer(Lines):
     """fsync after every record, on the node; which ones were acknowledged is known here."""
 
-    def __init__(self, lab, node, name="numbers"):
-        super().__init__(lab.enter(node, WRITER, data_of(lab, node) / name))
+    def __init__(self, lab, node, name="numbers", primary="a"):
+        super().__init__(lab.enter(node, WRITER, data_of(lab, node, primary) / name))
         self.name = name
 
     def acked(self):
@@ -92,8 +92,8 @@ class Writer(Lines):
         wait_for(f"{count} more records acknowledged", lambda: self.acked() >= target, timeout)
 
 
-def present(lab, node, name="numbers"):
-    return int(lab.run(node, WRITER, data_of(lab, node) / name, "--check").stdout)
+def present(lab, node, name="numbers", primary="a"):
+    return int(lab.run(node, WRITER, data_of(lab, node, primary) / name, "--check").stdout)
 
 
 def dies_under_writes(lab, count):
