@@ -34,12 +34,12 @@ def image_facts(lab, node):
     return (volume_of(lab, node).get("detail") or {}).get("image") or {}
 
 
-def facts_after_damage(lab, node):
-    """Once it tells of damage; the monitor asks now and then. What it told last, if it never does."""
+def facts_after_damage(lab, node, kind):
+    """Once it tells of such damage; the monitor asks now and then. What it told last, if it never does."""
 
     def told():
         facts = image_facts(lab, node)
-        return facts if facts.get("rotten") or facts.get("lost") else None
+        return facts if facts.get(kind) else None
 
     try:
         return wait_for("the node tells of damage", told, 5, every=0.05)
@@ -73,6 +73,17 @@ def harm(path, harm_kind, at, other):
         file.write(block)
         file.flush()
         os.fsync(file.fileno())
+
+
+def data_between(log, first, last, length):
+    """A block in the middle of this part of the log that is data: what stands behind a batch's header is padding."""
+    middle = (first + (last - first) // 2) // BLOCK * BLOCK
+    with open(log, "rb") as file:
+        for position in range(middle, last, BLOCK):
+            file.seek(position % length)
+            if file.read(4) != b"CBL1":
+                return position
+    return middle
 
 
 def rows_missing(lab, node, writers):
@@ -111,7 +122,7 @@ def log_round(lab, what, harm_kind, node):
         if last - first < 8 * BLOCK:
             first = found["tail"]
         length = found["log_bytes"]
-        middle = (first + (last - first) // 2) // BLOCK * BLOCK
+        middle = data_between(folder_of(lab, node) / "log", first, last, length)
         harm(folder_of(lab, node) / "log", harm_kind, middle % length, first % length)
         now = look_at(lab, node)
         # An end before the damage of which the superblock knows is damage; a shorter end it takes from its peer.
@@ -174,9 +185,9 @@ def home_round(lab, what, harm_kind, node):
         wait_mounted(lab, "b", 60)
         server = "b"
     got = read_past_caches(lab, server, data_of(lab, server) / "marked")
-    facts = facts_after_damage(lab, server)
+    facts = facts_after_damage(lab, server, "lost" if what == "alone" else "mended")
     if what == "alone":  # nobody is left who has it: an error, and nothing else
-        return {"detected": facts.get("lost", 0) > 0, "gone": [] if isinstance(got, str) else ["it was served"], "said": str(got)[:200]}
+        return {"detected": facts.get("lost", 0) > 0, "gone": [] if isinstance(got, str) else ["it was served"], "said": f"{str(got)[:200]}; {facts}"}
     gone = [] if got == pattern else [f"read: {got[:200] if isinstance(got, str) else 'other bytes than were written'}"]
     return {"detected": facts.get("mended", 0) > 0, "gone": gone, "said": str(facts)}
 
