@@ -202,10 +202,13 @@ void join(Work& w) {
     return;
   }
   if (w.now >= s.claim.give_up_at) {
-    // It hears us and does not join. A writer tries anew; a node that is being promoted asks to be
-    // alone.
+    // It hears us and does not join. A writer waits until it asks to follow, or until it may be
+    // alone; a node that is being promoted asks to be alone.
     s.alone_wanted = s.alone_wanted || s.stage == Stage::Promoting;
     s.claim = Claim{};
+    // Nor is it a follower then, be it that its disk failed: it follows again when it asks again.
+    // Asking it for ever would let nobody acknowledge, with a peer that seems to be there.
+    s.follower.active = false;
     return;
   }
   s.claim.retry_at = w.now + s.settings.resend;
