@@ -261,6 +261,36 @@ TEST(Claim, ThePeerThatCameLaterIsAskedInPlaceOfARightThatNobodyGrants) {
   EXPECT_GT(planned.number, alone.epoch) << "a number that was proposed is proposed again";
 }
 
+// Its disk failed: it hears, and says no more of what it has.
+TEST(Claim, WhoHearsAndDoesNotJoinIsNoFollower) {
+  Bench bench;
+  bench.serve();
+  bench.give({.kind = EventKind::LinkUp});
+  bench.their_epochs = bench.state().record.epochs;
+  Message hello = bench.from_peer(MessageKind::Hello);
+  hello.standing = Standing::CatchingUp;
+  hello.serving = false;
+  hello.number = 1;
+  bench.hear(hello);
+  Message follow = bench.from_peer(MessageKind::Follow);
+  follow.standing = Standing::CatchingUp;
+  follow.serving = false;
+  follow.number = 1;
+  bench.hear(follow).settle();
+  ASSERT_TRUE(bench.state().follower.active);
+  bench.pass(1_ms).settle();
+  bench.said(MessageKind::Join);
+  EXPECT_FALSE(acknowledges_alone(bench.state())) << "an acknowledgement waits for the two of them";
+  for (int i = 0; i < 100 && bench.state().follower.active; ++i) {
+    bench.pass(bench.state().settings.resend).settle();
+  }
+  EXPECT_FALSE(bench.state().follower.active);
+  bench.write().flush(1).append().pass(1_ms);
+  EXPECT_EQ(bench.state().stall, Stall::NoPeer) << "so that the right to be alone is asked for";
+  bench.give({.kind = EventKind::GoAlone});
+  EXPECT_TRUE(bench.wants(ActionKind::ReadRegister));
+}
+
 TEST(Commit, WritesAreAnsweredInTheOrderOfTheLog) {
   Bench bench;
   bench.serve().write();
