@@ -18,7 +18,6 @@ namespace cb::core::volume {
 
 inline constexpr uint64_t kVolume = 64 * kBlock;
 
-// A node whose disks, register and peer are this test.
 class Bench {
  public:
   explicit Bench(Mode mode = Mode::Sync, Standing standing = Standing::Alone, Node node = 0) {

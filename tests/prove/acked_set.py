@@ -11,8 +11,7 @@ from account import spread
 from crossbeat_lab import boottime_ns, wait_for
 from crossbeat_volume import both_in_step, psql, wait_database, wait_mounted
 from pair import (
-    HERE, OTHER, Answers, PgWriter, SqliteWriter, amcheck, fail_back, lose, rows_there, sqlite_of, wait_able,
-    whole_pair,
+    HERE, OTHER, Answers, PgWriter, SqliteWriter, amcheck, fail_back, lose, rows_there, sqlite_of, whole_pair,
 )
 
 ROUNDS = 50
@@ -138,7 +137,7 @@ def life(book, more, mode, postgres=True):
                 fail_back(lab)
                 in_command = "a"
             else:  # the other one was off a moment ago
-                wait_able(lab, OTHER[in_command])
+                lab.wait_able(OTHER[in_command])
         gone, corrupt = account.look(in_command)
         if book.rounds:
             last = book.rounds[-1]

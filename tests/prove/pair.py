@@ -5,7 +5,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from crossbeat_lab import ADDRESS, Lab, LabError, VIP, WAIT_AFTER_START_S, wait_for
+from crossbeat_lab import ADDRESS, Lab, LabError, VIP
 from crossbeat_volume import Lines, data_of, psql, volume_of, wait_in_step, wait_mounted
 
 # Rounds follow each other faster than failures do: automatic mode must not be turned off for it.
@@ -54,13 +54,6 @@ def lose(lab, direct, net):
     lab.verb("loss", "direct", f"{direct:.3f}")
     for node in ("a", "b"):
         lab.verb("loss", "net", f"{net:.3f}", node)
-
-
-def wait_able(lab, node):
-    """A node that was started just now may have granted its peer a right to serve before: until that ran out it waits."""
-    wait_for(f"{node} stands long enough to take over",
-             lambda: ((lab.status(node) or {}).get("node") or {}).get("uptime_s", 0) >= WAIT_AFTER_START_S,
-             WAIT_AFTER_START_S + 20, every=0.05)  # fmt: skip
 
 
 def fail_back(lab):

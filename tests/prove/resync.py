@@ -13,7 +13,7 @@ import time
 from account import spread
 from crossbeat_lab import Late, LabError, wait_for
 from crossbeat_volume import Lines, both_in_step, data_of, volume_of, wait_in_step, wait_mounted
-from pair import HERE, SqliteWriter, lose, sqlite_of, wait_able, whole_pair
+from pair import HERE, SqliteWriter, lose, sqlite_of, whole_pair
 
 KINDS = ["reboot"] * 3 + ["written"] * 3 + ["overrun"] * 3 + ["killed"] * 20
 ROUNDS = len(KINDS)
@@ -106,7 +106,7 @@ def one_kill(book, lab, saved, both, alone):
     saved.put_back()
     lose(lab, 0, 0)
     lab.power_on("b")
-    wait_able(lab, "b")
+    lab.wait_able("b")
     lab.power_on("a")
     lab.verb("heal")
     wait_for("a writes", lambda: volume_of(lab, "a").get("mounted"), 40)

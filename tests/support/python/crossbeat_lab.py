@@ -247,7 +247,7 @@ class Lab:
         self.wait_state("b", "SECONDARY_ACTIVE", timeout, "ready")
 
     def wait_able(self, node="b"):
-        """The standby stands long enough to take over at once."""
+        """The standby stands long enough to take over at once: until then it may have granted its peer a right before it was started."""
 
         def able():
             uptime = ((self.status(node) or {}).get("node") or {}).get("uptime_s", 0)
