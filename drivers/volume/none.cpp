@@ -21,6 +21,8 @@ void None::resync(Resync /*how*/, loop::Done done) {
 
 void None::pause(bool /*on*/, loop::Done done) { done(0); }
 
+void None::verify(bool /*on*/, loop::Done done) { done(ENODEV); }
+
 void None::allow_alone(bool /*allowed*/) {}
 
 void None::end() {}

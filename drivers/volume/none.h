@@ -14,6 +14,7 @@ class None final : public Volume {
   void demote(bool hand_over, loop::Done done) override;
   void resync(Resync how, loop::Done done) override;
   void pause(bool on, loop::Done done) override;
+  void verify(bool on, loop::Done done) override;
   void allow_alone(bool allowed) override;
   void end() override;
   Status status() const override;

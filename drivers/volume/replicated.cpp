@@ -208,6 +208,11 @@ void Replicated::on_event(const std::string& event, const Json& message) {
     status_.stall = stall;
     status_.stall_text = text_of(message, "text");
     say_alone();
+  } else if (event == "verified" || event == "differs") {
+    if (events_.report) {
+      const bool differs = event == "differs";
+      events_.report((differs ? "ALARM: " : "compared: ") + text_of(message, "text"));
+    }
   } else if (event == "deposed" || event == "disk-failed") {
     const bool disk = event == "disk-failed";
     const std::string text = text_of(message, "text");
@@ -436,6 +441,17 @@ void Replicated::resync(Resync how, loop::Done done) {
 void Replicated::pause(bool on, loop::Done done) {
   ask(Json{{"verb", "pause"}, {"on", on}},
       [done = std::move(done)](int error, const Json&) { done(error); });
+}
+
+void Replicated::verify(bool on, loop::Done done) {
+  ask(Json{{"verb", "verify"}, {"on", on}},
+      [this, done = std::move(done)](int error, const Json& /*reply*/) {
+        if (error != 0) {
+          done(error);
+          return;
+        }
+        ask_status(done);
+      });
 }
 
 void Replicated::allow_alone(bool allowed) {

@@ -69,6 +69,9 @@ class Volume {
   // Begins; events tell the rest.
   virtual void resync(Resync how, loop::Done done) = 0;
   virtual void pause(bool on, loop::Done done) = 0;
+  // Compares both images, at the one that is written, or ends that. EROFS: this one is not;
+  // ENOTCONN: nobody follows. The status tells the rest.
+  virtual void verify(bool on, loop::Done done) = 0;
   // Whether this node may acknowledge without its peer, as long as it is not told otherwise.
   virtual void allow_alone(bool allowed) = 0;
   // This monitor goes for good: a copy that is not written need not be kept running.

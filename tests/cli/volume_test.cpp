@@ -150,6 +150,73 @@ TEST(VolumeHistory, ListsTheEpochsOfBoth) {
   EXPECT_EQ(text_at(monitor.requests()[0], "action"), "history");
 }
 
+Json compared(const Json& patch) {
+  Json verify{{"running", false},        {"result", "none"},      {"text", ""},
+              {"bytes", 1 << 30},        {"bytes_done", 1 << 30}, {"permille", 1000},
+              {"differing", 0},          {"unreadable_here", 0},  {"unreadable_there", 0},
+              {"blocks", Json::array()}, {"seconds_ago", 0}};
+  verify.merge_patch(patch);
+  return primary_status({{"volume", volume({{"detail", {{"verify", verify}}}})}});
+}
+
+Ran verify_that(const std::vector<Json>& statuses, std::vector<std::string> options = {}) {
+  FakeMonitor monitor;
+  monitor.story(statuses.front(), {statuses.begin() + 1, statuses.end()});
+  monitor.answers("volume", {Json{{"ok", true}}});
+  monitor.listen();
+  std::vector<std::string> arguments = {"volume", "verify"};
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  const Ran ran = run_cli(monitor.root(), arguments);
+  EXPECT_EQ(text_at(monitor.requests().back(), "action"), "verify");
+  return ran;
+}
+
+TEST(VolumeVerify, WaitsForTheResultAndSaysThatBothAreTheSame) {
+  const Ran ran =
+      verify_that({compared({}), compared({{"running", true}, {"bytes_done", 0}, {"permille", 0}}),
+                   compared({{"result", "same"}, {"text", "both images are the same"}})});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("The same on both nodes: 1.0 GiB were read on each"));
+}
+
+TEST(VolumeVerify, ExitsWithOneWhenABlockDiffersAndSaysWhatToDo) {
+  const Json found = compared({{"result", "different"},
+                               {"differing", 2},
+                               {"blocks", {7, 9}},
+                               {"text", "the two images differ in 2 blocks"}});
+  const Ran ran = verify_that({compared({}), found});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.out, HasSubstr("DIFFERENT: the two images differ in 2 blocks.\n"));
+  EXPECT_THAT(ran.out, HasSubstr("crossbeat resync --full"));
+  const Ran json = verify_that({compared({}), found}, {"--json"});
+  EXPECT_EQ(json.code, 1);
+  EXPECT_EQ(whole_at(at(Json::parse(json.out), "verify"), "differing"), 2);
+}
+
+TEST(VolumeVerify, ThatCameToNoResultIsNoSuccess) {
+  EXPECT_EQ(verify_that({compared({}), compared({{"result", "incomplete"}, {"text", "why"}})}).code,
+            5);
+  const Ran gone = verify_that({compared({}), compared({})});
+  EXPECT_EQ(gone.code, 5);
+  EXPECT_THAT(gone.err, HasSubstr("nothing was compared"));
+}
+
+TEST(VolumeVerify, IsEndedAndBegunWithoutWaiting) {
+  FakeMonitor monitor;
+  monitor.answers("status", {compared({})});
+  monitor.answers("volume", {Json{{"ok", true}}});
+  monitor.listen();
+  EXPECT_EQ(run_cli(monitor.root(), {"volume", "verify", "--stop"}).code, 0);
+  EXPECT_EQ(text_at(monitor.requests().back(), "action"), "end-verify");
+  EXPECT_EQ(run_cli(monitor.root(), {"volume", "verify", "--no-wait"}).code, 0);
+  EXPECT_EQ(text_at(monitor.requests().back(), "action"), "verify");
+  EXPECT_EQ(run_cli(monitor.root(), {"volume", "verify", "--stop", "--offline"}).code, 2);
+  EXPECT_THAT(
+      run_with(volume({{"detail", {{"verify", {{"text", "2 blocks"}}}}}}), {"volume", "status"})
+          .out,
+      HasSubstr("compared       2 blocks\n"));
+}
+
 TEST(Resync, AsksForWhatIsWanted) {
   FakeMonitor monitor;
   monitor.answers("resync", {Json{{"ok", true}, {"full", true}, {"would", {"take all"}}}});

@@ -119,6 +119,10 @@ class Bench {
         case ActionKind::Send: event.kind = EventKind::Sent; break;
         case ActionKind::WriteExtent: event.kind = EventKind::ExtentWritten; break;
         case ActionKind::ProtectImage: event.kind = EventKind::ImageProtected; break;
+        case ActionKind::ReadSums: event.kind = EventKind::SumsRead; break;
+        case ActionKind::SendSums:
+        case ActionKind::KeepSums:
+        case ActionKind::VerifyDone:
         case ActionKind::RestoreImage:
         case ActionKind::None:
         case ActionKind::AnswerWrites:

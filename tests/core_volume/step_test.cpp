@@ -207,7 +207,7 @@ TEST(HostilePeer, NonsenseBreaksNoInvariant) {
     }
     const auto place = [&] { return prng.below(12) * kBlock; };
     for (int i = 0; i < 400; ++i) {
-      Message m = bench.from_peer(static_cast<MessageKind>(prng.between(int64_t{1}, int64_t{11})));
+      Message m = bench.from_peer(static_cast<MessageKind>(prng.between(int64_t{1}, int64_t{15})));
       m.number = prng.below(2) == 0 ? bench.state().following.number : prng.below(500);
       m.position = place();
       m.end = place();
@@ -244,6 +244,9 @@ TEST(HostilePeer, NonsenseBreaksNoInvariant) {
       if (bench.state().stage == Stage::Serving && can_take(bench.state(), 4096) &&
           prng.chance(1, 3)) {
         bench.write();
+      }
+      if (prng.chance(1, 6)) {
+        bench.give({.kind = EventKind::Verify, .number = prng.below(2)});
       }
       bench.complete(prng);
     }

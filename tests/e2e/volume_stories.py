@@ -270,3 +270,46 @@ def disk_fails(tell):
         tell.check("a says that its disk failed", "the disk failed" in events, events[-2000:])
         tell.check("and that this is why", "the volume failed" in events, events[-2000:])
         tell.check("a is not one that could take over", not volume_of(lab, "a").get("in_step"), volume_of(lab, "a"))
+
+
+def forge(folder, block):
+    """Something else in a block of the home image, and no checksum that would accuse it."""
+    for name, offset, what in (("home", block * 4096, os.urandom(4096)), ("sums", block * 4, bytes(4))):
+        at = os.open(folder / name, os.O_RDWR)
+        try:
+            os.pwrite(at, what, offset)
+            os.fsync(at)
+        finally:
+            os.close(at)
+
+
+@story("both copies are compared under writes: a block that differs is named, and a full copy mends it")
+def compared(tell):
+    with lab_of(tell, "volume", *VOLUME) as lab:
+        wait_in_step(lab)
+        wait_mounted(lab, "a")
+        writer = Writer(lab, "a")
+        writer.wait_more(20)
+        same = lab.crossbeat("a", "volume", "verify", timeout=60)
+        tell.check("the copies are the same", same.returncode == 0 and "The same on both" in same.stdout, same)
+        writer.wait_more(20)
+        tell.check("and the writes went on without an error", not writer.errors(), writer.errors())
+        refused = lab.crossbeat("b", "volume", "verify", timeout=60)
+        tell.check("the standby says where to ask", refused.returncode == 4 and "--offline" in refused.stderr, refused)
+        alone = lab.crossbeat("b", "volume", "verify", "--offline", timeout=60)
+        tell.check("its own records are in order", alone.returncode == 0 and "In order." in alone.stdout, alone)
+        block = (100 << 20) // 4096
+        forge(next((lab.root("b") / "var/lib/crossbeat/volumes").glob("10.*")), block)
+        other = lab.crossbeat("a", "volume", "verify", timeout=60)
+        tell.check("a block that differs is found", other.returncode == 1 and f"block {block} of" in other.stdout, other)
+        tell.check("the status says so", f"block {block} of" in lab.crossbeat("a", "volume", "status").stdout)
+        events = lab.crossbeat("a", "events", "--json").stdout
+        tell.check("it is an alarm", "Volume: ALARM: the two images differ in 1 blocks" in events, events[-2000:])
+        given_up = lab.crossbeat("b", "resync", "--full", "--force", timeout=60)
+        tell.check("the standby takes a full copy", given_up.returncode == 0, given_up)
+        wait_for("b copies", lambda: not volume_of(lab, "b").get("in_step"), 30)
+        wait_in_step(lab)
+        again = lab.crossbeat("a", "volume", "verify", timeout=60)
+        tell.check("and the copies are the same again", again.returncode == 0, again)
+        writer.stop()
+        all_there(tell, lab, "a", writer)

@@ -18,6 +18,7 @@ class Slow final : public volume::Volume {
   void demote(bool, loop::Done done) override { asked.push_back(std::move(done)); }
   void resync(volume::Resync, loop::Done done) override { asked.push_back(std::move(done)); }
   void pause(bool, loop::Done done) override { asked.push_back(std::move(done)); }
+  void verify(bool, loop::Done done) override { asked.push_back(std::move(done)); }
   volume::Status status() const override { return {}; }
   void mount(loop::Done done) override { asked.push_back(std::move(done)); }
   void unmount(bool, loop::Done done) override { asked.push_back(std::move(done)); }

@@ -209,6 +209,7 @@ void Node::start() {
   calls.deposed = [this] { deposed = true; };
   calls.stalled = [this](core::Stall now) { stall = now; };
   calls.disk_failed = [this](int error) { disk_failed = error; };
+  calls.compared = [this](bool /*ended*/) { compared = true; };
   calls.read_register = [this, e = &engine_] {
     pair_.loop->post([this, e, engine = e->get()] {
       if (e->get() == engine && engine != nullptr) {

@@ -140,6 +140,7 @@ class Node {
 
   bool in_step = false;
   bool deposed = false;
+  bool compared = false;  // something was told of a comparison
   int disk_failed = 0;
   core::Stall stall = core::Stall::None;
 

@@ -183,6 +183,24 @@ constexpr char kPromotion[] = R"(
   < {"id":2,"error":0,"device":"/dev/test0"}
 )";
 
+TEST_F(Control, ComparesOnlyWhereItWritesAndSomebodyFollows) {
+  start();
+  connect();
+  converse(R"(
+    > {"id":1,"verb":"configure","config":CONFIG}
+    < {"id":1,"error":0}
+    > {"id":2,"verb":"verify"}
+    < {"id":2,"error":30,"text":"this node's copy follows; the node that writes compares"}
+  )");
+  converse(kPromotion);
+  converse(R"(
+    > {"id":4,"verb":"verify"}
+    < {"id":4,"error":107,"text":"the peer does not follow: there is nothing to compare with"}
+    > {"id":5,"verb":"verify","on":false}
+    < {"id":5,"error":0}
+  )");
+}
+
 TEST_F(Control, IsPromotedAndDemoted) {
   start();
   connect();

@@ -73,6 +73,10 @@ void Node::run(const volume::Action& action) {
       kept_.reset();
       check_disks("when a copy ended");
       break;
+    case ActionKind::ReadSums: read_sums(action); break;
+    case ActionKind::SendSums: say(action.message, nullptr, own_sums_); break;
+    case ActionKind::KeepSums: their_sums_ = heard_; break;
+    case ActionKind::VerifyDone: compare_sums(action); break;
     case ActionKind::PromoteDone:
       promote_error = action.error;
       w_.log("%s: promote answered %d", name().c_str(), action.error);
@@ -296,6 +300,61 @@ void Node::write_extent(const volume::Action& action) {
     home_.sync_to(mark);
     event({.kind = EventKind::ExtentWritten, .request = extent, .number = number});
   });
+}
+
+// Half of the stretch is read when it begins and half when it ends, so that whatever moves the
+// image meanwhile is seen.
+void Node::read_sums(const volume::Action& action) {
+  const std::size_t first = action.message.extent * kBlocksPerStretch;
+  auto sums = std::make_shared<std::vector<uint64_t>>();
+  const auto read_half = [this, first, sums] {
+    const std::size_t from = first + sums->size();
+    for (std::size_t i = from; i < from + kBlocksPerStretch / 2; ++i) {
+      sums->push_back(home_.read(i).stamp);
+    }
+  };
+  const auto expected = [this, first, sums](volume::Position at) {
+    const Content* content = w_.judge.content_of(digest_at(at));
+    for (std::size_t i = 0; content != nullptr && i < sums->size(); ++i) {
+      if ((*sums)[i] != (*content)[first + i] && !w_.options.media) {
+        w_.judge.object("D3: block " + std::to_string(first + i) + " of " + name() +
+                        " is not what the log says at the position compared");
+        return;
+      }
+    }
+  };
+  const auto finish = [=, this] {
+    read_half();
+    const volume::Verifying& v = s_.verifying;
+    if (v.reading && v.side != volume::Verifying::Side::None && v.number == action.number) {
+      expected(action.position);  // else it was given up meanwhile, and nobody takes it
+    }
+    own_sums_ = *sums;
+  };
+  read_half();
+  if (w_.options.planted == Planted::SumsUnheld) {
+    s_.verifying.read = true;  // the image is not held any more
+  }
+  later([=, this] {
+    finish();
+    event({.kind = EventKind::SumsRead, .number = action.number});
+  });
+}
+
+void Node::compare_sums(const volume::Action& action) {
+  if (action.error != 0) {
+    return;
+  }
+  w_.compared();
+  if (own_sums_ != their_sums_ && !w_.options.media) {
+    w_.judge.object("D3: " + name() + " finds the images different in stretch " +
+                    std::to_string(comparing_));
+  }
+}
+
+void Node::compare(uint64_t stretch) {
+  comparing_ = stretch;
+  event({.kind = EventKind::Verify, .number = stretch});
 }
 
 void Node::answer_flushes(const volume::Action& action) {

@@ -27,6 +27,7 @@ class Node {
  public:
   static constexpr std::size_t kVolumeBlocks = 512;
   static constexpr std::size_t kBlocksPerExtent = volume::kExtent / volume::kBlock;
+  static constexpr std::size_t kBlocksPerStretch = volume::kStretch / volume::kBlock;
 
   Node(World& world, int id);
 
@@ -39,6 +40,7 @@ class Node {
   void link(bool up);
   void work();  // the front end: some writes, perhaps a flush
   void rot();   // of something that the log holds durably
+  void compare(uint64_t stretch);
 
   bool up() const { return up_; }
   int id() const { return id_; }
@@ -83,6 +85,8 @@ class Node {
   void send_extent(const volume::Action& action);
   void write_extent(const volume::Action& action);
   void protect(const volume::Action& action);
+  void read_sums(const volume::Action& action);
+  void compare_sums(const volume::Action& action);
   void say(const volume::Message& message, const StoredBatch* batch,
            const std::vector<uint64_t>& stamps);
   void answer_flushes(const volume::Action& action);
@@ -110,6 +114,9 @@ class Node {
   std::vector<uint64_t> composing_;
   std::vector<uint64_t> heard_;  // payload of the message at hand
   std::vector<std::pair<volume::Position, volume::Digest>> shadow_;  // ends of batches in our log
+  std::vector<uint64_t> own_sums_;                                   // of a stretch, and the peer's
+  std::vector<uint64_t> their_sums_;
+  uint64_t comparing_ = 0;  // the stretch
   volume::Digest base_digest_;
   volume::Position base_ = 0;
   std::vector<std::pair<std::size_t, uint64_t>> written_;

@@ -29,6 +29,7 @@ constexpr std::array<Name, kPlanted> kNames = {{
     {"scan-trusts", "torn payloads count as whole after a restart"},
     {"one-superblock", "both copies of the superblock are one block"},
     {"extent-order", "a late double of an extent is written over newer data"},
+    {"sums-unheld", "the image goes on while a stretch of it is read for a comparison"},
     {"async", "the mode that may lose, as a control"},
 }};
 
@@ -85,6 +86,7 @@ Options draw(uint64_t seed) {
     o.mode = volume::Mode::FastSync;
     o.power = o.both_power = o.sync_errors = o.full = false;
   }
+  o.compares = Prng(seed + 6).chance(1, 2);  // its own draw, as above
   return o;
 }
 
@@ -113,6 +115,7 @@ Options draw(uint64_t seed, Planted planted) {
       o.kills = true;
       o.doubles = 60;
       break;
+    case Planted::SumsUnheld: o.compares = true; break;
     case Planted::DuplicateAccepted: o.doubles = 60; break;
     case Planted::OneSuperblock: o.both_power = o.wrong_monitor = o.moves = true; break;
     case Planted::Async: o.cuts = true; break;
@@ -149,6 +152,7 @@ std::string Options::text() const {
   flag(wrong_monitor, "wrong-monitor");
   flag(discards, "discards");
   flag(moves, "moves");
+  flag(compares, "compares");
   flag(register_faults, "register-faults");
   flag(fresh_peer, "fresh-peer");
   if (long_absence_ms > 0) {

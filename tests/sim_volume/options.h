@@ -29,6 +29,7 @@ enum class Planted : uint8_t {
   ScanTrusts,         // after a restart torn payloads count as whole
   OneSuperblock,      // both copies of the superblock are the same block
   ExtentOrder,        // extents are applied in the order they happen to arrive
+  SumsUnheld,         // the image goes on while a stretch is read for a comparison
   Async,              // no bug but a mode that may lose: the judges must say so
 };
 inline constexpr int kPlanted = static_cast<int>(Planted::Async) + 1;
@@ -60,6 +61,7 @@ struct Options {
   bool discards = false;       // an operator gives the standby's copy up
   bool moves = false;          // hand-overs
   bool register_faults = false;
+  bool compares = false;    // the writer compares both images all the time
   bool fresh_peer = false;  // the second node comes with an empty disk, late
   int64_t long_absence_ms = 0;
   // Not drawn: the source of a copy dies for ever in the middle, and an operator accepts the loss.

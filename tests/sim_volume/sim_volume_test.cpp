@@ -64,6 +64,19 @@ TEST(Forsaken, ACopierWhoseSourceDiesForEverServesTheImageThatItKept) {
   EXPECT_GE(served, 20u) << "too few runs came to a copy to prove anything";
 }
 
+// Under load and faults, and what it finds is always the same image.
+TEST(Compared, BothImagesAreOneAtEveryPositionThatIsNamed) {
+  uint64_t comparisons = 0;
+  for (uint64_t seed = 201; seed <= 210; ++seed) {
+    Options options = draw(seed);
+    options.compares = true;
+    World world(options);
+    ASSERT_TRUE(world.run()) << options.text() << ": " << world.objection();
+    comparisons += world.comparisons();
+  }
+  EXPECT_GE(comparisons, 500u) << "too few to prove anything";
+}
+
 class PlantedBug : public testing::TestWithParam<int> {};
 
 // Bugs that need a rare moment are seen within some hundred seeds; most within a few.

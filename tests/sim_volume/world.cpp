@@ -20,7 +20,8 @@ World::World(const Options& drawn)
     : options(drawn),
       prng(drawn.seed),
       judge(Node::kVolumeBlocks),
-      now_(Instant::from_ns(1'000'000'000)) {
+      now_(Instant::from_ns(1'000'000'000)),
+      compare_prng_(drawn.seed + 7) {
   if (options.planted == Planted::Async) {
     options.mode = volume::Mode::Async;
   }
@@ -406,6 +407,16 @@ bool World::run() {
     }
     at(Duration::from_us(prng.between(int64_t{500}, int64_t{6000})), every_write);
   };
+  std::function<void()> every_comparison = [&] {
+    Node& any = node(static_cast<int>(compare_prng_.below(2)));
+    if (any.up()) {
+      any.compare(compare_prng_.below(Node::kVolumeBlocks / Node::kBlocksPerStretch));
+    }
+    at(Duration::from_us(compare_prng_.between(int64_t{200}, int64_t{20'000})), every_comparison);
+  };
+  if (options.compares) {
+    at(20_ms, every_comparison);
+  }
   at(10_ms, every_order);
   at(30_ms, every_fault);
   at(15_ms, every_write);

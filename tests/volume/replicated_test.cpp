@@ -161,6 +161,27 @@ TEST_F(ReplicatedTest, TellsPeopleWhatItWaitsFor) {
   EXPECT_THAT(reports, ElementsAre("the volume waits: the peer is slow", "the volume goes on"));
 }
 
+TEST_F(ReplicatedTest, AsksForAComparisonAndTellsWhatItFound) {
+  open_running();
+  driver->verify(true, note());
+  ASSERT_TRUE(until([&] { return answers.size() == 1; }));
+  EXPECT_TRUE(volume::flag_of(process->last("verify"), "on"));
+  driver->verify(false, note());
+  ASSERT_TRUE(until([&] { return answers.size() == 2; }));
+  EXPECT_FALSE(volume::flag_of(process->last("verify"), "on"));
+  EXPECT_THAT(answers, ElementsAre(0, 0));
+  process->held.insert("verify");
+  driver->verify(true, note());
+  ASSERT_TRUE(until([&] { return process->count("verify") == 3; }));
+  process->answer(process->id_of("verify"), EROFS);
+  ASSERT_TRUE(until([&] { return answers.size() == 3; }));
+  EXPECT_EQ(answers.back(), EROFS);
+  process->say(Json{{"event", "differs"}, {"text", "2 blocks"}});
+  process->say(Json{{"event", "verified"}, {"text", "both images are the same"}});
+  ASSERT_TRUE(until([&] { return reports.size() == 2; }));
+  EXPECT_THAT(reports, ElementsAre("ALARM: 2 blocks", "compared: both images are the same"));
+}
+
 TEST_F(ReplicatedTest, PassesADiskFailureAndALostRightOn) {
   open_running();
   process->say(Json{{"event", "disk-failed"}, {"error", EIO}, {"text", "sync"}});

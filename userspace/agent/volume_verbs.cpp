@@ -219,6 +219,25 @@ void Monitor::verb_volume(const Json& request, const ControlServer::Client& clie
                                  : error_reply(strerror(error), "see: crossbeat volume status",
                                                kExitFailed));
         });
+  } else if (action == "verify" || action == "end-verify") {
+    unit->volume().verify(
+        action == "verify", boottime_now() + Duration::from_s(4), [client](int error) {
+          if (error == 0) {
+            client.send(ok_reply());
+          } else if (error == EROFS) {
+            client.send(error_reply("this node's copy follows: the node in command compares",
+                                    "run it there, or look at this copy alone: crossbeat volume "
+                                    "verify --offline",
+                                    kExitRefused));
+          } else if (error == ENOTCONN) {
+            client.send(error_reply("the peer does not follow: there is nothing to compare with",
+                                    "see: crossbeat volume status; this copy alone: crossbeat "
+                                    "volume verify --offline",
+                                    kExitRefused));
+          } else {
+            client.send(error_reply(strerror(error), "see: crossbeat volume status", kExitFailed));
+          }
+        });
   } else {
     client.send(error_reply("volume does not know '" + action + "'", "", kExitUsage));
   }

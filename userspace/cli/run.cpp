@@ -357,9 +357,16 @@ class CommandLine {
     verb(*volume_verb, "status", "How the copies stand: position, progress, what it waits for",
          "Example:\n  crossbeat volume status --json | jq '.volumes[0].sync'",
          [](const Context& context) { return volume_status(context); });
-    verb(*volume_verb, "verify", "Read this node's copy and check its records, log and maps",
-         "Changes nothing. Example:\n  crossbeat volume verify",
-         [](const Context& context) { return volume_verify(context); });
+    CLI::App* verify = verb(
+        *volume_verb, "verify", "In command: read both copies and compare them, block by block",
+        "Writes go on meanwhile. Exits with 1 when a block differs. Without a volume process, and\n"
+        "with --offline: this node's records, log and maps alone. Changes nothing.\n"
+        "Examples:\n  crossbeat volume verify\n  crossbeat volume verify --offline",
+        [this](const Context& context) { return volume_verify(context, verify_); });
+    CLI::Option* offline =
+        verify->add_flag("--offline", verify_.offline, "Only this node's copy, from its files");
+    verify->add_flag("--stop", verify_.stop, "End a comparison that runs")->excludes(offline);
+    takes_no_wait(verify);
     verb(*volume_verb, "history", "Who wrote what part of the log, here and on the peer",
          "Example:\n  crossbeat volume history",
          [](const Context& context) { return volume_history(context, false); });
@@ -508,6 +515,7 @@ class CommandLine {
   CodeSource code_;
   SetupOptions setup_;
   VolumeCreate create_;
+  VolumeVerify verify_;
   Resync resync_;
   VipByHand vip_;
   bool all_ = false;

@@ -73,8 +73,17 @@ struct VolumeCreate {
 };
 int volume_create(const Context& context, const VolumeCreate& wanted);
 int volume_status(const Context& context);
-int volume_verify(const Context& context);
+int volume_check(const Context& context);  // of this node's copy alone, from its files
 int volume_history(const Context& context, bool compare);
+
+// volume_verify.cpp
+struct VolumeVerify {
+  bool offline = false;  // this node's copy alone
+  bool stop = false;     // a comparison that runs
+};
+int volume_verify(const Context& context, const VolumeVerify& wanted);
+
+// volume_verbs.cpp
 struct Resync {
   bool full = false;
   bool pause = false;

@@ -128,6 +128,14 @@ std::string volume_text(const PairView& pair) {
   if (const auto unsynced = number_at(volume, "unsynced_bytes"); unsynced && *unsynced > 0) {
     text += row("not flushed", bytes_text(*unsynced));
   }
+  const Json& verify = at(at(volume, "detail"), "verify");
+  if (flag_at(verify, "running")) {
+    text += row("comparing", bytes_text(number_at(verify, "bytes_done").value_or(0)) + " of " +
+                                 bytes_text(number_at(verify, "bytes").value_or(0)));
+  } else if (const std::string found = text_at(verify, "text"); !found.empty()) {
+    const auto ago = number_at(verify, "seconds_ago");
+    text += row("compared", found + (ago ? ", " + age_text(*ago * 1000) + " ago" : ""));
+  }
   if (const std::string words = text_at(volume, "text");
       !words.empty() && words != text_at(volume, "standing")) {
     text += row("last trouble", words);

@@ -2,7 +2,7 @@
 //
 // The volume of an instance: making the first copy, looking at it, and bringing it into step. What
 // the volume's process knows comes through the monitor; only what concerns the disk itself (create,
-// verify) is done here.
+// check) is done here.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -209,7 +209,7 @@ int volume_create(const Context& context, const VolumeCreate& wanted) {
   return make_copy(context, *described, wanted);
 }
 
-int volume_verify(const Context& context) {
+int volume_check(const Context& context) {
   const auto described = describe(context);
   if (!described) {
     return context.complain(kRefused, to_text(described.error()));

@@ -51,6 +51,10 @@ void VolumeEdge::pause(bool on, Instant deadline, loop::Done done) {
   driver_->pause(on, loop::answer_by(loop_, deadline, std::move(done)));
 }
 
+void VolumeEdge::verify(bool on, Instant deadline, loop::Done done) {
+  driver_->verify(on, loop::answer_by(loop_, deadline, std::move(done)));
+}
+
 void VolumeEdge::allow_alone(bool allowed) { driver_->allow_alone(allowed); }
 
 void VolumeEdge::end() { driver_->end(); }

@@ -26,6 +26,7 @@ class VolumeEdge {
   // 0: begun; the events tell the rest.
   void resync(volume::Resync how, Instant deadline, loop::Done done);
   void pause(bool on, Instant deadline, loop::Done done);
+  void verify(bool on, Instant deadline, loop::Done done);
   void allow_alone(bool allowed);
   void end();
   volume::Status status() const;

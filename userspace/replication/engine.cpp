@@ -58,6 +58,11 @@ void Engine::start(const Found& found, std::uint64_t session, Generation seed) {
                                 [this](const Message& message, std::span<const std::byte> payload) {
                                   say(transport::Priority::Control, message, nullptr, payload);
                                 });
+  comparing_ =
+      std::make_unique<Comparing>(loop_, pool_, *sums_, record.volume_length, comparing_calls());
+  mending_->compare_by([this](std::uint64_t stretch, std::function<void(int)> done) {
+    comparing_->compare(stretch, std::move(done));
+  });
   log_->written_to(found.end);
   begin(s_, settings_, DirtyMap(map_words_, record.volume_length));
   // What an old protection left is in order before anything may overwrite the image.
@@ -228,6 +233,12 @@ void Engine::run(const Action& action) {
     case ActionKind::RestoreImage:
       restoring_ = true;
       restore_image();
+      break;
+    case ActionKind::ReadSums: comparing_->read_sums(action); break;
+    case ActionKind::SendSums: comparing_->send_sums(action); break;
+    case ActionKind::KeepSums: comparing_->keep_sums(payload_heard_); break;
+    case ActionKind::VerifyDone:
+      tell([this, error = action.error] { comparing_->verify_done(error); });
       break;
     case ActionKind::PromoteDone:
       tell([this, error = action.error] {

@@ -14,6 +14,7 @@
 
 #include "core/volume/step.h"
 #include "loop/hands.h"
+#include "replication/comparing.h"
 #include "replication/desk.h"
 #include "replication/files.h"
 #include "replication/mending.h"
@@ -37,6 +38,8 @@ struct EngineCalls {
   std::function<void()> deposed;
   std::function<void(core::volume::Stall)> stalled;
   std::function<void(int error)> disk_failed;
+  // A comparison of the images ended, or found the first difference.
+  std::function<void(bool ended)> compared = [](bool) {};
   std::function<void()> read_register;
   std::function<void(const core::volume::Register& expected, const core::volume::Register& wanted)>
       swap_register;
@@ -76,6 +79,9 @@ class Engine {
   // As if the way to the peer had gone and come back: both say anew what they have.
   void agree_anew();
   void set_mode(core::volume::Mode mode);
+  // Compares all of both images, at the writer. errno when that cannot be begun.
+  int verify();
+  void end_verify();
 
   void register_read(int error, const core::volume::Register& seen);
   void register_swapped(int error, bool granted);
@@ -88,6 +94,7 @@ class Engine {
   int disk_error() const noexcept { return disk_error_; }
   const Sums& sums() const noexcept { return *sums_; }  // after start()
   const ScrubFacts& scrub() const noexcept { return mending_->scrub(); }
+  CompareFacts comparison() const { return comparing_->facts(); }
   bool paused() const noexcept { return paused_; }
   std::uint64_t bytes_behind() const;  // that the follower, or this follower, still lacks
   bool serves() const noexcept { return view_ready_; }
@@ -134,6 +141,7 @@ class Engine {
   void send_batches(const std::vector<BatchPtr>& batches);
   void send_extent(const core::volume::Action& action);
   void pump_extents();
+  Comparing::Calls comparing_calls();
 
   loop::Loop& loop_;
   EngineCalls calls_;
@@ -153,6 +161,7 @@ class Engine {
   std::unique_ptr<Reader> reader_;
   std::unique_ptr<Desk> desk_;
   std::unique_ptr<Mending> mending_;
+  std::unique_ptr<Comparing> comparing_;
   bool forget_sums_ = false;  // before the superblock says that there is an image
   bool doubts_ = true;        // the image is not yet what the log says since the checkpoint
   core::volume::Position found_end_ = 0;

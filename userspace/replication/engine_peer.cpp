@@ -123,6 +123,11 @@ void Engine::heard(transport::ConstBytes bytes) {
   } else if (message.kind == MessageKind::AskBlock || message.kind == MessageKind::GiveBlock) {
     counts_.malformed += mending_->heard(message, rest) ? 0u : 1u;
     return;
+  } else if (message.kind == MessageKind::GiveSums) {
+    if (!comparing_->fits(message, rest)) {
+      ++counts_.spoiled;
+      return;
+    }
   } else if (!rest.empty()) {
     ++counts_.malformed;
     return;
@@ -277,5 +282,40 @@ void Engine::pump_extents() {
                 }));
   }
 }
+
+// ---- are both images the same?
+
+Comparing::Calls Engine::comparing_calls() {
+  Comparing::Calls calls;
+  calls.verify = [this](std::uint64_t stretch) {
+    Event verify = event_of(EventKind::Verify);
+    verify.number = stretch;
+    event(verify);
+  };
+  calls.say = [this](const Message& message, std::span<const std::byte> payload) {
+    say(Priority::Control, message, nullptr, payload);
+  };
+  calls.sums_read = [this](std::uint64_t number) {
+    Event read = event_of(EventKind::SumsRead);
+    read.number = number;
+    event(read);
+  };
+  calls.ended = [this] { calls_.compared(true); };
+  calls.differs = [this] { calls_.compared(false); };
+  return calls;
+}
+
+int Engine::verify() {
+  if (s_.stage != Stage::Serving) {
+    return EROFS;
+  }
+  if (!s_.link || !s_.follower.active) {
+    return ENOTCONN;
+  }
+  comparing_->begin();
+  return 0;
+}
+
+void Engine::end_verify() { comparing_->stop(ECANCELED); }
 
 }  // namespace cb::replication

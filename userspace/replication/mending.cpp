@@ -131,19 +131,40 @@ void Mending::scrub_more() {
     scrub_later(kScrubEvery);
     return;
   }
+  const bool can_compare =
+      state_.stage == Stage::Serving && state_.in_step_said && scrub_.at % kStretch == 0;
+  if (!can_compare || !compare_) {
+    scrub_own();
+    return;
+  }
+  compare_(scrub_.at / kStretch, leash_.guard([this](int error) {
+    if (error != 0) {
+      scrub_own();
+      return;
+    }
+    const std::uint64_t length = std::min(kStretch, length_ - scrub_.at);
+    scrubbed(length, kScrubEvery * static_cast<std::int64_t>(kStretch / kScrubAtOnce));
+  }));
+}
+
+void Mending::scrub_own() {
   const std::uint64_t length = std::min(kScrubAtOnce, length_ - scrub_.at);
   const BufferPtr buffer = pool_.take(static_cast<std::size_t>(length));
   sums_.read(scrub_.at, {buffer, 0, static_cast<std::size_t>(length)},
              leash_.guard([this, length](int /*error*/) {
                // Told and counted already, and whoever needs the block is told again.
-               scrub_.at += length;
-               const bool round = scrub_.at >= length_;
-               if (round) {
-                 scrub_.at = 0;
-                 ++scrub_.rounds;
-               }
-               scrub_later(round ? kRoundEvery : kScrubEvery);
+               scrubbed(length, kScrubEvery);
              }));
+}
+
+void Mending::scrubbed(std::uint64_t length, Duration wait) {
+  scrub_.at += length;
+  const bool round = scrub_.at >= length_;
+  if (round) {
+    scrub_.at = 0;
+    ++scrub_.rounds;
+  }
+  scrub_later(round ? kRoundEvery : wait);
 }
 
 }  // namespace cb::replication

@@ -32,6 +32,9 @@ class Mending {
   // AskBlock and GiveBlock. False: no honest peer says so.
   bool heard(const core::volume::Message& message, std::span<const std::byte> payload);
   const ScrubFacts& scrub() const noexcept { return scrub_; }
+  // The writer's scrub reads the peer's image with its own.
+  using Compare = std::function<void(std::uint64_t stretch, std::function<void(int error)> done)>;
+  void compare_by(Compare compare) { compare_ = std::move(compare); }
 
  private:
   struct Asked {
@@ -47,6 +50,8 @@ class Mending {
   bool is_an_image() const;
   void scrub_later(Duration wait);
   void scrub_more();
+  void scrub_own();
+  void scrubbed(std::uint64_t length, Duration wait);
 
   loop::Loop& loop_;
   Pool& pool_;
@@ -57,6 +62,7 @@ class Mending {
   std::map<std::uint64_t, Asked> asked_;
   std::uint64_t number_ = 0;
   int giving_ = 0;
+  Compare compare_;
   ScrubFacts scrub_;
   loop::TimerId scrub_timer_;
   loop::Leash leash_;

@@ -25,17 +25,21 @@ constexpr int kTries = 50;
 constexpr int kTriesOfNobody = 10;  // so many is a try for which nobody was there
 constexpr Duration kTryAgain = Duration::from_ms(20);
 
-std::uint32_t sum_of(std::span<const std::byte> block) {
-  const std::uint32_t sum = crc32c(block);
-  return sum == kUnknown ? 1 : sum;
-}
-
 std::uint32_t sum_of_zeros() {
-  static const std::uint32_t sum = sum_of(std::vector<std::byte>(kBlock));
+  static const std::uint32_t sum = Sums::sum_of(std::vector<std::byte>(kBlock));
   return sum;
 }
 
 }  // namespace
+
+std::uint32_t Sums::sum_of(std::span<const std::byte> block) {
+  const std::uint32_t sum = crc32c(block);
+  return sum == kUnknown ? 1 : sum;
+}
+
+bool Sums::is_as_written(std::uint64_t block, std::uint32_t sum) const {
+  return table_ == nullptr || table_[block] == kUnknown || table_[block] == sum || doubtful(block);
+}
 
 std::uint64_t Sums::sum_bytes(std::uint64_t image_bytes) {
   return core::volume::round_up(image_bytes / kBlock * sizeof(std::uint32_t));
@@ -154,6 +158,10 @@ void Sums::sync(loop::Done done) {
 
 void Sums::read(std::uint64_t offset, const Slice& into, loop::Done done) {
   read_checked(offset, into, true, std::move(done));
+}
+
+void Sums::read_raw(std::uint64_t offset, const Slice& into, loop::Done done) {
+  image_.read(offset, into, std::move(done));
 }
 
 void Sums::read_own(std::uint64_t offset, const Slice& into, loop::Done done) {

@@ -36,6 +36,11 @@ class Sums final : public Disk {
   void zero(std::uint64_t offset, std::uint64_t length, bool give_back, loop::Done done) override;
   // Image and sums.
   void sync(loop::Done done) override;
+  // Whatever is there.
+  void read_raw(std::uint64_t offset, const Slice& into, loop::Done done);
+  // A block with this sum: is it what was written there, as far as that is known?
+  bool is_as_written(std::uint64_t block, std::uint32_t sum) const;
+  static std::uint32_t sum_of(std::span<const std::byte> block);  // never 0
   // Checked, but nobody is asked: EBADMSG.
   void read_own(std::uint64_t offset, const Slice& into, loop::Done done);
 

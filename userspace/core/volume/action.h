@@ -40,6 +40,13 @@ enum class ActionKind : uint8_t {
   ReleaseImage,  // the image is one again
   RestoreImage,  // make the home image what was kept, durably, once no extent is being written.
                  // Answers
+  // a comparison of the images; the sums are those of the blocks as they are read now
+  ReadSums,    // of the stretch message.extent of the own image. Answers with `number`
+  SendSums,    // those read last, as the payload of `message`; none if they could not be read
+  KeepSums,    // the payload of the message at hand: the peer's
+  VerifyDone,  // `error` 0: the sums read last and those kept last are of one position. EAGAIN,
+               // EBUSY, ETIMEDOUT, ECANCELED: later; ENOTCONN: no peer in step; else the own image
+               // could not be read
   // the monitor
   PromoteDone,  // `error`: 0, or ESTALE (not eligible), EBUSY, EIO
   DiscardDone,  // `error`: 0, or EBUSY while it writes or is about to

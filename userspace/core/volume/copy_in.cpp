@@ -213,6 +213,7 @@ void pump_copy_in(Work& w) {
   if (f.copy_ended && s.record.copying != 0 && s.synced >= f.image_at) {
     f.copied = s.record.copying;
     f.releasing = true;
+    s.exact_from = f.image_at;
     s.wanted.copying = 0;
   }
   if (f.releasing && s.record.copying == 0) {

@@ -37,6 +37,9 @@ enum class EventKind : uint8_t {
   ExtentWritten,   // WriteExtent: `number`, and the extent as `request`, durably; `error`
   ImageProtected,  // ProtectImage: `error`
   ImageRestored,   // RestoreImage: `record`, as it was when the image was kept; `error`
+  // the owner
+  Verify,    // compare the stretch `number` of both images; answered by one VerifyDone
+  SumsRead,  // ReadSums: its `number`; `error`: the image cannot be read
   // the monitor's verbs
   Promote,  // become the writer, if the register allows. `accept_loss`: also with a copy that is
             // behind, or the image kept aside of a copy that was never finished; the register must

@@ -94,6 +94,7 @@ void cut(State& s) {
   s.issued = s.appended = f.cut;
   s.issued_digest = f.cut_digest;
   s.synced = std::min(s.synced, f.cut);
+  s.exact_from = std::min(s.exact_from, f.cut);  // no image holds what was never committed
   f.cutting = false;
 }
 

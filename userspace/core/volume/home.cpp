@@ -19,7 +19,7 @@ bool being_replaced(const State& s) {
 
 void apply(Work& w) {
   State& s = w.s;
-  const Position limit = std::min(s.committed, s.synced);
+  const Position limit = std::min(std::min(s.committed, s.synced), apply_limit(s));
   if (s.apply_outstanding || limit <= s.applied || being_replaced(s) || s.following.cutting) {
     return;
   }

@@ -79,7 +79,7 @@ std::optional<Decoded> decode_message(ConstBytes in) {
   const uint8_t node = get.take<uint8_t>();
   const std::size_t epochs = get.take<uint8_t>();
   if (kind < static_cast<uint8_t>(MessageKind::Hello) ||
-      kind > static_cast<uint8_t>(MessageKind::GiveBlock) ||
+      kind > static_cast<uint8_t>(MessageKind::GiveSums) ||
       standing > static_cast<uint8_t>(Standing::Outdated) || serving > 1 || node > 1 ||
       epochs > kEpochsMax || get.take<uint16_t>() != 0) {
     return std::nullopt;

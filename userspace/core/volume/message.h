@@ -27,6 +27,9 @@ enum class MessageKind : uint8_t {
   // Not the core's: the owners mend their images with these (docs/volume.md, "Damage").
   AskBlock = 12,   // what does your image have at the block `extent`?
   GiveBlock = 13,  // carries it; or nothing: it has none now
+  // The writer compares the images (docs/volume.md, "Are both copies the same?").
+  AskSums = 14,   // what are the sums of the stretch `extent` of your image at exactly `position`?
+  GiveSums = 15,  // carries them; or nothing: it cannot be read. `end` not `position`: not now
 };
 
 struct Message {

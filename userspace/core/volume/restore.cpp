@@ -35,7 +35,7 @@ void adopt(State& s, const Record& kept) {
   Record& r = s.wanted;
   r.epoch = highest_epoch(s, kept);
   s.issued = s.appended = s.synced = s.committed = kept.checkpoint;
-  s.applied = s.apply_high = kept.checkpoint;
+  s.applied = s.apply_high = s.exact_from = kept.checkpoint;
   s.issued_digest = s.applied_digest = kept.checkpoint_digest;
   s.damaged_until = 0;
   r.tail = r.checkpoint = kept.checkpoint;

@@ -148,6 +148,20 @@ struct Copying {
   Instant resend_at = Instant::never();
 };
 
+// A stretch of both images is being compared. Both stand still at one position of the log for as
+// long as it takes to read the stretch; the log goes on.
+struct Verifying {
+  enum class Side : uint8_t { None, Asking, Answering };
+  Side side = Side::None;
+  uint64_t number = 0;  // of the question; those of one writer grow
+  uint64_t stretch = 0;
+  Position at = 0;
+  Instant give_up_at = Instant::never();
+  bool read = false;     // Asking: the own image was
+  bool heard = false;    // ... and the peer answered
+  bool reading = false;  // ReadSums is outstanding, perhaps for an earlier question
+};
+
 struct State {
   Settings settings;
   Stage stage = Stage::Standing;
@@ -175,6 +189,7 @@ struct State {
   Position applying_to = 0;
   bool apply_outstanding = false;
   Position apply_high = 0;  // the home image may hold parts of it
+  Position exact_from = 0;  // what an earlier life applied is all in the home image from here on
   bool home_sync_outstanding = false;
   Position home_syncing_to = 0;
   Digest home_syncing_digest;
@@ -195,6 +210,7 @@ struct State {
   Follower follower;
   Following following;
   Copying copying;
+  Verifying verifying;
   bool kept = false;  // an image is kept aside, and what it holds is known
   Restore restore = Restore::None;
   uint64_t restoring = 0;  // the session that marks what the copy left

@@ -42,6 +42,7 @@ void on_started(Work& w) {
   // What was read may still be in a cache only: it counts as durable after a sync of our own.
   s.synced = s.record.tail;
   s.applied = s.apply_high = s.record.checkpoint;
+  s.exact_from = std::max(e.position, e.damaged_until);
   s.applied_digest = s.record.checkpoint_digest;
   // A writer that was alone acknowledged whatever it had synced: none of it may be cut off unasked.
   s.committed = std::min(std::max(e.committed, acknowledged_alone(s)), s.issued);
@@ -75,6 +76,8 @@ void on_heard(Work& w) {
     case MessageKind::Extent: on_extent(w); break;
     case MessageKind::ExtentDone: on_extent_done(w); break;
     case MessageKind::CopyEnd: on_copy_end(w); break;
+    case MessageKind::AskSums: on_ask_sums(w); break;
+    case MessageKind::GiveSums: on_give_sums(w); break;
     case MessageKind::AskBlock:
     case MessageKind::GiveBlock: break;
   }
@@ -102,6 +105,8 @@ void on_event(Work& w) {
     case EventKind::ExtentWritten: on_extent_written(w); break;
     case EventKind::ImageProtected: on_image_protected(w); break;
     case EventKind::ImageRestored: on_image_restored(w); break;
+    case EventKind::Verify: on_verify(w); break;
+    case EventKind::SumsRead: on_sums_read(w); break;
     case EventKind::Promote: on_promote(w); break;
     case EventKind::Demote: on_demote(w); break;
     case EventKind::GoAlone: on_go_alone(w); break;
@@ -203,6 +208,7 @@ Actions step(State& state, const Event& event, Instant now) {
     pump_writer(w);
     pump_lead(w);
     pump_copy_out(w);
+    pump_verify(w);
     pump_home(w);
     pump_sync(w);
     pump_record(w);
@@ -241,6 +247,7 @@ Instant next_deadline(const State& s) {
   if (s.following.active) {
     at = std::min(at, s.following.silent_at);
   }
+  at = std::min(at, s.verifying.give_up_at);
   if (s.copying.active) {
     if (!s.copying.prepared || s.copying.end_said) {
       at = std::min(at, s.copying.resend_at);

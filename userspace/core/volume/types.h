@@ -31,6 +31,9 @@ struct Digest {
   bool operator==(const Digest&) const = default;
 };
 
+// What is compared at a time: a sum of four bytes for each block is one small message.
+inline constexpr uint64_t kStretch = 1024 * 1024;
+
 // Drawn at random when an epoch is begun. No two epochs of the world share one.
 struct Generation {
   uint64_t high = 0;

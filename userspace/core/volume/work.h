@@ -88,6 +88,14 @@ void pump_lead(Work& w);
 bool peer_in_step(const State& s);
 bool ready_to_join(const State& s);
 
+// verify.cpp
+void on_verify(Work& w);
+void on_ask_sums(Work& w);
+void on_give_sums(Work& w);
+void on_sums_read(Work& w);
+void pump_verify(Work& w);
+Position apply_limit(const State& s);  // the home image must not go beyond it now
+
 // copy_out.cpp
 void start_copy(Work& w, const Message& follow);
 void on_extent_sent(Work& w);

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// crossbeat volume verify: asks the volume's process, through the monitor, to compare both images,
+// and waits for what it finds. It goes on without us; who asks again sees how far it is.
+#include <algorithm>
+#include <ostream>
+
+#include "base/clock.h"
+#include "cli/status_stream.h"
+#include "cli/verbs.h"
+#include "cli/view.h"
+#include "cli/volume_text.h"
+
+namespace cb::cli {
+namespace {
+
+constexpr Duration kLookEvery = Duration::from_ms(500);
+
+// The instance that is meant: the only one with a volume, or the one that was named.
+const PairView* chosen(const StatusView& view, const std::string& pairing) {
+  const PairView* found = nullptr;
+  for (const PairView* pair : view.instances()) {
+    if (pair->volume.is_object() && (pairing.empty() || pair->pairing == pairing)) {
+      if (found != nullptr) {
+        return nullptr;  // the monitor says that one is to be named
+      }
+      found = pair;
+    }
+  }
+  return found;
+}
+
+const Json& verify_of(const PairView& pair) { return at(at(pair.volume, "detail"), "verify"); }
+
+int told(const Context& context, const Json& verify) {
+  const std::string result = text_at(verify, "result", "none");
+  const std::string text = text_at(verify, "text");
+  if (context.options().json) {
+    context.print(Json{{"ok", result == "same"}, {"verify", verify}});
+  }
+  const bool quiet = context.options().json;
+  if (result == "same") {
+    if (!quiet) {
+      context.terminal().out << "The same on both nodes: "
+                             << bytes_text(number_at(verify, "bytes_done").value_or(0))
+                             << " were read on each and compared.\n";
+    }
+    return kDone;
+  }
+  if (result == "different") {
+    if (!quiet) {
+      context.terminal().out
+          << "DIFFERENT: " << text << ".\n"
+          << "Nothing was changed. What is written anew becomes the same. Else choose: the node "
+             "in\n"
+             "command is right (check its file system), then run on the other one:\n"
+             "  crossbeat resync --full\n";
+    }
+    return kFailed;
+  }
+  if (!quiet) {
+    context.terminal().err << (result == "incomplete"
+                                   ? "crossbeat: " + text + "\n"
+                                   : "crossbeat: the volume's process was started anew, or "
+                                     "command moved: nothing was compared\n")
+                           << "begin again: crossbeat volume verify\n";
+  }
+  return kTimedOut;
+}
+
+void show(const Context& context, const Json& verify) {
+  if (context.options().json || !context.terminal().out_is_terminal) {
+    return;
+  }
+  context.terminal().out << "\rcompared " << bytes_text(number_at(verify, "bytes_done").value_or(0))
+                         << " of " << bytes_text(number_at(verify, "bytes").value_or(0)) << ", "
+                         << number_at(verify, "permille").value_or(0) / 10 << " %   " << std::flush;
+}
+
+int wait_for_it(const Context& context) {
+  StatusStream stream(socket_path(context.options().root));
+  const Instant give_up =
+      context.options().timeout ? boottime_now() + *context.options().timeout : Instant::never();
+  while (true) {
+    const auto status = stream.next(std::min(boottime_now() + kLookEvery, give_up));
+    if (!status) {
+      return context.report(status.error());
+    }
+    const StatusView view = view_of(*status);
+    const PairView* pair = chosen(view, context.options().pairing);
+    const Json verify = pair == nullptr ? Json() : verify_of(*pair);
+    if (!flag_at(verify, "running")) {
+      show(context, verify);
+      if (!context.options().json && context.terminal().out_is_terminal) {
+        context.terminal().out << "\n";
+      }
+      return told(context, verify);
+    }
+    show(context, verify);
+    if (boottime_now() >= give_up) {
+      return context.complain(kTimedOut, "it is not done yet, and goes on",
+                              "see: crossbeat volume status");
+    }
+  }
+}
+
+}  // namespace
+
+int volume_verify(const Context& context, const VolumeVerify& wanted) {
+  if (wanted.offline) {
+    return volume_check(context);
+  }
+  const auto status = context.ask(context.request("status"));
+  if (!status && !wanted.stop) {
+    return exit_code_of(status.error()) == kNotRunning ? volume_check(context)
+                                                       : context.report(status.error());
+  }
+  if (status) {
+    const StatusView view = view_of(*status);
+    const PairView* pair = chosen(view, context.options().pairing);
+    if (pair != nullptr && !flag_at(pair->volume, "running") && !wanted.stop) {
+      return volume_check(context);
+    }
+  }
+  Json request = context.request("volume");
+  request["action"] = wanted.stop ? "end-verify" : "verify";
+  const auto reply = context.ask(request);
+  if (!reply) {
+    return context.report(reply.error());
+  }
+  if (!is_ok(*reply)) {
+    return context.refused(*reply);
+  }
+  if (wanted.stop || context.options().no_wait) {
+    if (context.options().json) {
+      context.print(*reply);
+    } else {
+      context.terminal().out << (wanted.stop
+                                     ? "It is ended.\n"
+                                     : "Begun. See how far it is: crossbeat volume status\n");
+    }
+    return kDone;
+  }
+  return wait_for_it(context);
+}
+
+}  // namespace cb::cli
