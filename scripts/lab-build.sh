@@ -74,7 +74,11 @@ write_config() {
   # The shortest that is allowed: labs are built and struck at once.
   tables[failover]+=$'\n''wait_for_peer = "10s"'
   if [[ -n $volume && ${role_of[$node]} == primary ]]; then
-    tables[volume]="$(volume_keys "$node")"
+    tables[volume]="$(volume_keys "$node")"$'\n'
+  fi
+  # A lab is struck while its processes are dead, and only a process of ours takes a ublk device away.
+  if [[ -n $volume && " ${settings[*]-}" != *" volume.front_end="* ]]; then
+    tables[volume]+='front_end = "fuse"'
   fi
   for line in "${settings[@]}"; do
     table=${line%%.*}

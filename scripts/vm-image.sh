@@ -1,12 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# shellcheck disable=SC2154  # set in scripts/vm: here, cache, and what parse_run fills
+# shellcheck disable=SC2154  # set in scripts/vm: here, cache, and what parse_run fills; kernel_*: set here
 #
 # What scripts/vm boots: the kernel package, unpacked, and the guest's memory image. Sourced by scripts/vm.
 
-# The package whose dependency names the kernel that a Debian 12 machine gets today.
-kernel_package=linux-image-cloud-amd64
-kernel_series=6.1.
+# The packages whose dependency names the kernel that a Debian 12 machine gets today: its own, and the newer
+# one that Debian's security archive has for it. choose_kernel SERIES
+choose_kernel() {
+  kernel_series=$1.
+  kernel_current=$cache/kernel/current
+  case $1 in
+    6.1) kernel_package=linux-image-cloud-amd64 kernel_deb=${CB_VM_DEB:-} ;;
+    6.12)
+      kernel_package=linux-image-6.12-cloud-amd64 kernel_deb=${CB_VM_DEB_612:-}
+      kernel_current+=-6.12
+      ;;
+    *) return 1 ;;
+  esac
+}
 
 # Programs of the guest: everything these packages bring, and these programs by name.
 guest_packages=(bash dash coreutils util-linux mount procps iproute2 grep sed findutils diffutils kmod
@@ -42,7 +53,7 @@ download_kernel() {
   [[ -n ${name:-} ]] || return 1
   if [[ $name != linux-image-"$kernel_series"* ]]; then
     die "apt's $kernel_package is $name here, and the guest must run Debian 12's $kernel_series kernel." \
-      "Enable Debian 12's main archive, or set CB_VM_DEB to such a package file"
+      "Enable Debian 12's archive, or name such a package file (CB_VM_DEB, see scripts/vm --help)"
   fi
   say "downloading $name $version"
   (cd "$dir" && apt-get -q -o APT::Sandbox::User=root "$@" download "$name=$version") \
@@ -54,9 +65,9 @@ fetch_kernel() {
   need_programs dpkg depmod
   local dir deb
   dir="$(mktemp -d "$cache/fetch.XXXXXX")"
-  if [[ -n ${CB_VM_DEB:-} ]]; then
-    [[ -r $CB_VM_DEB ]] || die "CB_VM_DEB: cannot read $CB_VM_DEB"
-    cp "$CB_VM_DEB" "$dir/"
+  if [[ -n $kernel_deb ]]; then
+    [[ -r $kernel_deb ]] || die "CB_VM_DEB: cannot read $kernel_deb"
+    cp "$kernel_deb" "$dir/"
   else
     need_programs apt-get apt-cache
     [[ $(dpkg --print-architecture) == amd64 ]] ||
@@ -92,7 +103,7 @@ fetch_kernel() {
     basename "$deb" >"$dir/tree/package"
     mv "$dir/tree" "$cache/kernel/$id"
   fi
-  ln -sfn "$id" "$cache/kernel/current"
+  ln -sfn "$id" "$kernel_current"
   rm -rf "$dir"
 }
 
@@ -193,7 +204,7 @@ make_base() {
   local key stage
   key="$({
     sha256sum "$here/vm-image.sh" "$here/vm-init" /var/lib/dpkg/status
-    readlink "$cache/kernel/current"
+    readlink "$kernel_current"
     echo "$*"
   } | sha256sum | cut -c1-16)"
   base="$cache/base-$key.cpio"

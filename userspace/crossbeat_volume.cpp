@@ -12,13 +12,16 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "base/log.h"
 #include "base/text.h"
 #include "crossbeat_version.h"
 #include "drivers/volume/keeper.h"
+#include "drivers/volume/ublk_test.h"
 #include "replication/back_ends.h"
 #include "replication/files.h"
 #include "replication/process.h"
@@ -38,6 +41,7 @@ constexpr char kHelp[] =
 Usage: crossbeat-volume --root DIR --instance ADDRESS
        crossbeat-volume create --directory DIR --size BYTES --log BYTES --node 0|1 --instance-id HEX32
        crossbeat-volume check --directory DIR [--json]
+       crossbeat-volume test-ublk [--root DIR] [--instance ADDRESS]
 
 Without a verb it waits for the monitor, which configures it (docs/volume-process.md).
 
@@ -52,6 +56,8 @@ create formats a volume and refuses to overwrite one:
   --log-device PATH, --home-device PATH   a block device in place of the file
 check reads superblock, map and log and changes nothing:
   --json              for programs
+test-ublk makes a small device with the kernel's ublk driver, tries all that a volume needs of it, and
+takes it away again.
   --version, --help
 
 Exit codes: 0 done, 1 failed or damaged, 2 wrong option.
@@ -133,7 +139,7 @@ int run(const Options& options) {
   }
   const replication::Places places{options.root, options.instance};
   auto process = replication::Process::open(**loop, **hands, places,
-                                            replication::real_makers(places, own_path()));
+                                            replication::real_makers(**hands, places, own_path()));
   if (!process) {
     return failed(process.error());
   }
@@ -149,6 +155,15 @@ int run(const Options& options) {
   hands->reset();
   log_close();
   return code;
+}
+
+int test_ublk(const Options& options) {
+  const replication::Places places{options.root, options.instance};
+  const std::string folder = places.device_folder() + ".test";
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(folder).parent_path(), error);
+  return error ? failed(fail(error.value(), "make the folder of " + folder))
+               : volume::run_ublk_test(folder);
 }
 
 int check(const Options& options) {
@@ -267,6 +282,11 @@ int main(int argc, char** argv) {
   }
   if (options.verb == "check") {
     return options.format.folder.empty() ? usage("check needs --directory") : check(options);
+  }
+  if (options.verb == "test-ublk") {
+    return options.instance.empty() || plain_name(options.instance)
+               ? test_ublk(options)
+               : usage("--instance is no name");
   }
   if (!options.verb.empty()) {
     return usage("no such verb: " + options.verb);

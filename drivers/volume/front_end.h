@@ -40,7 +40,8 @@ struct FrontEndFacts {
   bool survives_restart = false;  // a new process takes over with requests in flight
   std::uint64_t reads = 0, writes = 0, flushes = 0, discards = 0;
   bool lost = false;  // the kernel's side was ended by somebody else: every request fails there
-  std::uint64_t resent = 0;  // requests that an earlier process left unanswered
+  std::uint64_t resent = 0;  // requests that an earlier process left unanswered; fuse alone knows
+  std::string note;          // why it is this front end and not another
 };
 
 class FrontEnd {

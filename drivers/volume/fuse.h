@@ -37,7 +37,9 @@ struct FuseOptions {
 // One process at a time has a folder: the caller holds a lock.
 class Fuse final : public FrontEnd {
  public:
-  Fuse(loop::Loop& loop, FuseOptions options) : loop_(loop), options_(std::move(options)) {}
+  Fuse(loop::Loop& loop, FuseOptions options) : loop_(loop), options_(std::move(options)) {
+    facts_.kind = "fuse";
+  }
   // Leaves the device as it is: with a keeper the next process goes on with it.
   ~Fuse() override;
   Fuse(const Fuse&) = delete;

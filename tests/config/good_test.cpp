@@ -142,6 +142,7 @@ TEST(GoodFile, FullIsTakenOverWordForWord) {
                            .port = 7500};
   expected.volume_directory = "/srv/volumes";
   expected.volume_stuck_after = 300_s;
+  expected.volume_front_end = "ublk";
   EXPECT_EQ(node, expected);
 }
 

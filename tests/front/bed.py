@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A volume's front end with an image in memory behind it (server.cpp), in a mount namespace of the test's own.
 
-Loop devices belong to the whole machine: a Volume releases its own whatever happens, and says so when it could not.
+Its block devices belong to the whole machine: a Volume releases its own whatever happens, and says so when it could not.
 """
 
 import contextlib
@@ -21,11 +21,12 @@ sys.path.insert(0, str(TOP / "tests/support/python"))
 from crossbeat_lab import wait_for  # noqa: E402
 
 MIB = 1 << 20
+FRONT_END = os.environ.get("CB_FRONT_END", "fuse")
 
 # tests/front/control.h has the same list.
 FIELDS = (
     "state error device detaches reads writes flushes zeros discards resent lost survives recorded in_flight "
-    "detach_wanted hold write_error flush_error read_error shuffle lie attach_wanted"
+    "detach_wanted hold write_error flush_error read_error shuffle lie attach_wanted forced"
 ).split()
 ATTACHED, ATTACH_FAILED, DETACHED = 1, 2, 3
 HOLD_DATA, HOLD_FLUSHES = 1, 2
@@ -70,6 +71,20 @@ def devices_on(path):
     return found
 
 
+def ublk_devices():
+    return sorted(f"/dev/{block.name}" for block in Path("/sys/block").glob("ublkb*"))
+
+
+OTHER_UBLK = set(ublk_devices())  # somebody else's
+
+
+def devices_of(file):
+    """Of the front end that is tested: those of the volume whose file (with fuse) is this."""
+    if FRONT_END == "ublk":
+        return [device for device in ublk_devices() if device not in OTHER_UBLK]
+    return devices_on(file)
+
+
 class Volume:
     def __init__(self, server, mib=64, options=()):
         self.top = Path(tempfile.mkdtemp(prefix="cb-front.", dir="/dev/shm"))
@@ -87,7 +102,8 @@ class Volume:
 
     def start(self, *options, wait=True):
         self.control.state = 0
-        command = [self.server, self.folder, self.image, self.control_path, self.bytes, *self.options, *options]
+        command = [self.server, self.folder, self.image, self.control_path, self.bytes, "--front-end", FRONT_END]
+        command += [*self.options, *options]
         self.process = subprocess.Popen([str(word) for word in command], stdout=self.log, stderr=self.log)
         if wait:
             wait_for("the server attached or failed", lambda: self.control.state or self.process.poll() is not None)
@@ -101,7 +117,11 @@ class Volume:
 
     @property
     def device(self):
-        return f"/dev/loop{self.control.device}"
+        return f"/dev/{'ublkb' if FRONT_END == 'ublk' else 'loop'}{self.control.device}"
+
+    def devices(self):
+        """All that there are of this volume."""
+        return devices_of(self.folder / "volume")
 
     def attached(self):
         if self.control.state != ATTACHED:
@@ -171,13 +191,17 @@ class Volume:
                     self.process.wait(10)
             if self.process.poll() is None:
                 self.kill()
+        if FRONT_END == "ublk" and self.devices():
+            self.start()
+            self.detach()
         keeper = self.keeper()
         if keeper:
             os.kill(keeper, signal.SIGKILL)
-        for device in devices_on(self.folder / "volume"):
-            run("losetup", "-d", device, fine=False)
-        run("umount", "-l", self.folder, fine=False)
-        left = devices_on(self.folder / "volume")
+        if FRONT_END == "fuse":
+            for device in self.devices():
+                run("losetup", "-d", device, fine=False)
+            run("umount", "-l", self.folder, fine=False)
+        left = self.devices()
         self.log.close()
         shutil.rmtree(self.top)
         if left:

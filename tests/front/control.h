@@ -29,6 +29,8 @@ struct Control {
   Field shuffle;        // answers come late and in any order
   Field lie;            // every so many-th flush is answered and not recorded
   Field attach_wanted;  // once more, after it failed
+  // the server's
+  Field forced;  // writes with a flush of their own
 };
 
 }  // namespace cb::test

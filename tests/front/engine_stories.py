@@ -13,11 +13,12 @@ import tempfile
 import threading
 from pathlib import Path
 
-from bed import MIB, devices_on, run, wait_for
+from bed import FRONT_END, MIB, OTHER_UBLK, devices_of, devices_on, run, ublk_devices, wait_for
 from device_stories import run_fio
 
 KILLS = int(os.environ.get("CB_KILLS", "20"))
 UPGRADES = 5
+HAS_UBLK = os.path.exists("/dev/ublk-control")
 INSTANCE = "10.0.0.2"
 NOBODY = {"epoch": 0, "generation": "0" * 32, "kind": "alone", "holder": 0}
 
@@ -46,7 +47,7 @@ class Engine:
         self.mount_point.mkdir()
         self.log = open(self.root / "log", "ab")
         self.register, self.process, self.socket, self.device = dict(NOBODY), None, None, None
-        self.serial, self.events = 0, []
+        self.serial, self.events, self.front_end = 0, [], FRONT_END
         run(program, "create", "--directory", self.directory, "--size", self.bytes, "--log", self.log_bytes,
             "--node", 0, "--instance-id", "6f0e1c5a9d5b4c0f8a7d3c2b1a090807")  # fmt: skip
 
@@ -73,7 +74,7 @@ class Engine:
         try:
             return self.socket and self.ask("configure", config={
                 "node": 0, "mode": "sync", "directory": str(self.directory), "volume_bytes": self.bytes,
-                "log_bytes": self.log_bytes, "front_end": "fuse", "key": "a" * 64, "cable": None, "network": None})  # fmt: skip
+                "log_bytes": self.log_bytes, "front_end": self.front_end, "key": "a" * 64, "cable": None, "network": None})  # fmt: skip
         except (ConnectionError, BrokenPipeError):
             self.socket.close()
             return None
@@ -135,7 +136,7 @@ class Engine:
             if self.process:
                 self.process.kill()
                 self.process.wait()
-            left = devices_on(self.file)
+            left = devices_on(self.file) + [device for device in ublk_devices() if device not in OTHER_UBLK]
             for process in Path("/proc").glob("[0-9]*"):
                 if self.is_keeper(process):
                     left.append("its keeper")
@@ -169,7 +170,7 @@ class Engine:
 def has_a_device(tell, program):
     with Engine(program, 128) as engine:
         engine.start()
-        tell.check("promote names the device", [engine.device] == devices_on(engine.file), engine.device)
+        tell.check("promote names the device", [engine.device] == devices_of(engine.file), engine.device)
         run("mkfs.ext4", "-q", "-F", engine.device)
         data = random.Random(5).randbytes(24 * MIB)
         run("mount", engine.device, engine.mount_point)
@@ -181,9 +182,9 @@ def has_a_device(tell, program):
         tell.check("fsck finds nothing", run("e2fsck", "-f", "-n", engine.device, fine=False).returncode == 0)
         status = engine.ask("status")["status"]
         front = status["front_end"]
-        tell.check("status names the front end", (front["kind"], front["survives_restart"]) == ("fuse", True), front)
+        tell.check("status names the front end", (front["kind"], front["survives_restart"]) == (FRONT_END, True), front)
         engine.ask("demote", hand_over=False)
-        tell.check("demoted, the device is gone", devices_on(engine.file) == [] and not engine.file.parent.exists())
+        tell.check("demoted, the device is gone", devices_of(engine.file) == [] and not engine.file.parent.exists())
         engine.device = engine.ask("promote")["device"]
         run("mount", engine.device, engine.mount_point)
         tell.check("promoted again, the data are there", (engine.mount_point / "file").read_bytes() == data)
@@ -259,3 +260,44 @@ def answered_flushes(tell, program):
         run("mount", engine.device, engine.mount_point)
         lines = path.read_text().split()
         tell.check("every synced number is there", lines == [str(n) for n in range(1, synced[0] + 1)], (len(lines), synced))
+
+
+def kept_through(tell, program, first, then):
+    """The device of `first` is there when a process comes that is to use `then`."""
+    with Engine(program, 64) as engine:
+        engine.front_end = first
+        engine.start()
+        device = engine.device
+        tell.check(f"{first}: the device is of this front end", ("ublk" in device) == (first == "ublk"), device)
+        engine.end(signal.SIGKILL)
+        engine.front_end = then
+        engine.start()
+        front = engine.ask("status")["status"]["front_end"]
+        tell.check(f"{first}, then {then}: the device stays", engine.device == device and front["kind"] == first, front)
+        engine.ask("demote", hand_over=False)
+        engine.end(signal.SIGTERM)
+        engine.front_end = "auto"
+        engine.start()
+        front = engine.ask("status")["status"]["front_end"]
+        best = "ublk" if HAS_UBLK else "fuse"
+        tell.check("when it is gone, what is best is taken", front["kind"] == best, front)
+        told = "self-test of ublk has passed" if HAS_UBLK else "no /dev/ublk-control"
+        tell.check("and the reason is told", told in front["note"], front)
+
+
+@story("a device that is in use decides about the front end")
+def device_decides(tell, program):
+    kept_through(tell, program, "fuse", "auto")
+    if HAS_UBLK:
+        kept_through(tell, program, "ublk", "fuse")
+
+
+@story("the self-test")
+def self_test(tell, program):
+    done = run(program, "test-ublk", fine=False)
+    said = done.stdout + done.stderr
+    if HAS_UBLK:
+        tell.check("it passes", done.returncode == 0 and said.endswith("ublk works\n"), said)
+        tell.check("and leaves nothing behind", set(ublk_devices()) <= OTHER_UBLK)
+    else:
+        tell.check("it says what is missing", done.returncode == 1 and "no /dev/ublk-control" in said, said)

@@ -5,7 +5,7 @@
   tests/front/run.py front SERVER              behind it an image in memory (cb_front_server)
   tests/front/run.py engine CROSSBEAT-VOLUME   behind it the volume process, on one node that is alone
 
-CB_STORY=REGEX runs those whose title matches.
+CB_STORY=REGEX runs those whose title matches. CB_FRONT_END=ublk: with that front end, default fuse.
 """
 
 import os
@@ -27,7 +27,8 @@ def main():
     if len(sys.argv) != 3 or sys.argv[1] not in ("front", "engine"):
         print(__doc__, file=sys.stderr)
         return 2
-    for needed in ("/dev/fuse", "/dev/loop-control"):
+    of_kernel = {"fuse": ("/dev/fuse", "/dev/loop-control"), "ublk": ("/dev/ublk-control",)}
+    for needed in of_kernel[bed.FRONT_END]:
         if not os.path.exists(needed):
             print(f"skipped: this kernel has no {needed}")
             return 77
@@ -40,7 +41,7 @@ def main():
     stories = engine_stories.STORIES
     if sys.argv[1] == "front":
         stories = device_stories.STORIES + handover_stories.STORIES
-    tell = Tell(f"front_{sys.argv[1]}")
+    tell = Tell(f"front_{sys.argv[1]}" + ("_ublk" if bed.FRONT_END == "ublk" else ""))
     wanted = re.compile(os.environ.get("CB_STORY", ""))
     for title, play in stories:
         if not wanted.search(title):

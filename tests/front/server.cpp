@@ -3,7 +3,9 @@
 // A volume without an engine: the front end, and behind it an image in a mapped file. What it shall
 // do besides (hold requests back, fail, lie, record) is in its Control.
 //
-//   cb_front_server FOLDER IMAGE CONTROL BYTES [--no-keeper] [--record FILE] [--older-pool]
+//   cb_front_server FOLDER IMAGE CONTROL BYTES [--front-end fuse|ublk] [--no-keeper] [--record
+//   FILE]
+//                   [--older-pool]
 //   cb_front_server --keeper
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -24,6 +26,7 @@
 #include "base/text.h"
 #include "drivers/volume/fuse.h"
 #include "drivers/volume/keeper.h"
+#include "drivers/volume/ublk.h"
 #include "tests/front/control.h"
 
 namespace cb::test {
@@ -44,11 +47,11 @@ class Server {
   Server(loop::Loop& loop, Control& control, std::byte* image, std::uint64_t bytes)
       : loop_(loop), control_(control), image_(image), bytes_(bytes) {}
 
-  void run(volume::FuseOptions options, const std::string& record) {
+  void run(std::unique_ptr<volume::FrontEnd> front, const std::string& record) {
     if (!record.empty()) {
       record_ = Fd(::open(record.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     }
-    front_ = std::make_unique<volume::Fuse>(loop_, std::move(options));
+    front_ = std::move(front);
     attach();
     loop_.after(kLook, [this] { look(); });
     while (!ended_) {
@@ -137,17 +140,9 @@ class Server {
         std::memcpy(at, request.data.data(), request.length);
         ++control_.writes;
         record(request);
-        return 0;
-      case Request::Kind::Flush:
-        if (const auto error = control_.flush_error.load(); error != 0) {
-          return static_cast<int>(error);
-        }
-        ++control_.flushes;
-        if (const auto lie = control_.lie.load(); lie != 0 && control_.flushes % lie == 0) {
-          return 0;
-        }
-        record(request);
-        return 0;
+        control_.forced += request.fua ? 1 : 0;
+        return request.fua ? flush() : 0;
+      case Request::Kind::Flush: return flush();
       case Request::Kind::Zero:
       case Request::Kind::Discard:
         ++(request.kind == Request::Kind::Zero ? control_.zeros : control_.discards);
@@ -158,6 +153,19 @@ class Server {
         return 0;
     }
     return EINVAL;
+  }
+
+  int flush() {
+    if (const auto error = control_.flush_error.load(); error != 0) {
+      return static_cast<int>(error);
+    }
+    ++control_.flushes;
+    if (const auto lie = control_.lie.load(); lie == 0 || control_.flushes % lie != 0) {
+      Request request;
+      request.kind = Request::Kind::Flush;
+      record(request);
+    }
+    return 0;
   }
 
   void record(const Request& request) {
@@ -180,7 +188,9 @@ class Server {
   void tell() {
     const volume::FrontEndFacts facts = front_->facts();
     if (!facts.device.empty()) {
-      control_.device = parse_number(std::string_view(facts.device).substr(9)).value_or(9999);
+      const std::string_view device = facts.device;  // "/dev/loop3", "/dev/ublkb3"
+      const auto digits = device.find_first_of("0123456789");
+      control_.device = parse_number(device.substr(digits)).value_or(9999);
     }
     control_.resent = facts.resent;
     control_.lost = facts.lost ? 1 : 0;
@@ -192,7 +202,7 @@ class Server {
   std::byte* image_;
   std::uint64_t bytes_;
   Fd record_;
-  std::unique_ptr<volume::Fuse> front_;
+  std::unique_ptr<volume::FrontEnd> front_;
   std::vector<Request> waiting_;
   std::uint64_t detaches_begun_ = control_.detach_wanted;
   bool ended_ = false;
@@ -227,8 +237,11 @@ int serve(const std::vector<std::string>& arguments) {
   options.folder = arguments[0];
   options.keeper = {"/proc/self/exe", "--keeper"};
   std::string record;
+  bool ublk = false;
   for (std::size_t i = 4; i < arguments.size(); ++i) {
-    if (arguments[i] == "--no-keeper") {
+    if (arguments[i] == "--front-end" && i + 1 < arguments.size()) {
+      ublk = arguments[++i] == "ublk";
+    } else if (arguments[i] == "--no-keeper") {
       options.keeper.clear();
     } else if (arguments[i] == "--older-pool") {
       make_pool_older(options.folder);
@@ -246,7 +259,13 @@ int serve(const std::vector<std::string>& arguments) {
     std::fprintf(stderr, "cannot begin\n");
     return 1;
   }
-  Server(**loop, *control, image, bytes).run(std::move(options), record);
+  std::unique_ptr<volume::FrontEnd> front;
+  if (ublk) {
+    front = std::make_unique<volume::Ublk>(**loop, volume::UblkOptions{options.folder});
+  } else {
+    front = std::make_unique<volume::Fuse>(**loop, std::move(options));
+  }
+  Server(**loop, *control, image, bytes).run(std::move(front), record);
   return 0;
 }
 

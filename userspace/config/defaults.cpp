@@ -50,6 +50,7 @@ Node default_node() {
   node.instance_prefix = kInstancePrefix;
   node.volume_directory = kVolumeDirectory;
   node.volume_stuck_after = kVolumeStuckAfter;
+  node.volume_front_end = kVolumeFrontEnd;
   return node;
 }
 

@@ -162,6 +162,7 @@ struct Node {
   std::optional<Volume> volume;
   std::string volume_directory;   // [volume] directory: holds one folder for each instance
   Duration volume_stuck_after{};  // [volume] stuck_after, default 2 min
+  std::string volume_front_end;   // [volume] front_end: "auto" (default), "fuse", "ublk"
 
   std::vector<Service> services;
   std::vector<Hook> hooks;

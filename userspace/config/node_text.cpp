@@ -146,6 +146,7 @@ std::string volume_table(const Node& node) {
   }
   return "\n[volume]\n" + line("directory", quoted(node.volume_directory)) +
          line("stuck_after", time(node.volume_stuck_after)) +
+         line("front_end", quoted(node.volume_front_end)) +
          (node.volume ? volume_text(*node.volume) : "");
 }
 

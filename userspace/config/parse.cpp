@@ -266,6 +266,10 @@ void read_volume(Reader table, Node& node, Notes& notes) {
                 "must be a folder's full path, such as \"/var/lib/crossbeat/volumes\"");
   }
   put(node.volume_stuck_after, table.duration("stuck_after", 1_s, 86400_s));
+  static const std::array<std::string, 3> kFrontEnds = {"auto", "fuse", "ublk"};
+  if (const auto front_end = table.choice("front_end", kFrontEnds)) {
+    node.volume_front_end = kFrontEnds.at(*front_end);
+  }
   node.volume = read_volume(table);
   const bool primary = node.role == core::Role::Primary;
   if (table.exists() && primary && !node.volume) {
@@ -275,7 +279,7 @@ void read_volume(Reader table, Node& node, Notes& notes) {
   if (node.volume && !primary) {
     table.wrong("size",
                 "the volume is the primary's to describe, and comes here by pairing; a secondary "
-                "says only directory and stuck_after");
+                "says only directory, stuck_after and front_end");
   }
   if (!primary) {
     node.volume.reset();

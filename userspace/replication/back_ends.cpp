@@ -9,10 +9,14 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "drivers/link/list.h"
 #include "drivers/volume/fuse.h"
+#include "drivers/volume/ublk.h"
+#include "loop/child.h"
 #include "replication/apart.h"
+#include "replication/front_choice.h"
 #include "transport/sealed.h"
 
 namespace cb::replication {
@@ -85,27 +89,73 @@ Result<std::unique_ptr<transport::Carriage>> open_carriage(loop::Loop& loop,
   return std::unique_ptr<transport::Carriage>(std::move(opened));
 }
 
+constexpr Duration kTestDeadline = Duration::from_s(10);
+
+// The self-test, in a process that is killed when it takes too long, and not waited for after that.
+void test_ublk(loop::Loop& loop, loop::Hands& hands, const Places& places,
+               const std::string& program, std::function<void(const std::string&)> done) {
+  if (::access("/dev/ublk-control", F_OK) != 0) {
+    done(
+        "no ublk: there is no /dev/ublk-control (the kernel has it not, or the module ublk_drv is "
+        "not loaded)");
+    return;
+  }
+  auto last = std::make_shared<std::string>("nothing was said");
+  loop::ChildPlan plan;
+  plan.command = {program, "test-ublk", "--instance", places.instance};
+  if (!places.root.empty()) {
+    plan.command.insert(plan.command.end(), {"--root", places.root});
+  }
+  plan.end_group = true;
+  loop::run_command(
+      loop, hands, std::move(plan), boottime_now() + kTestDeadline,
+      [last](std::string_view line) { *last = line; },
+      [last, done = std::move(done)](int error, const std::string& text) {
+        done(error == 0 ? "" : "no ublk: its self-test has failed: " + *last + " (" + text + ")");
+      });
+}
+
 }  // namespace
 
-Makers real_makers(const Places& places, const std::string& program) {
+Makers real_makers(loop::Hands& hands, const Places& places, const std::string& program) {
   const std::string folder = places.device_folder();
+  const auto fuse_left = [folder] { return ::access((folder + ".keeper").c_str(), F_OK) == 0; };
+  const auto ublk_left = [folder] { return volume::has_ublk_left(folder); };
   Makers makers;
   makers.carriage = open_carriage;
-  makers.front_end = [folder, program](
+  makers.front_end = [=, &hands](
                          loop::Loop& loop,
                          const Settings& settings) -> Result<std::unique_ptr<volume::FrontEnd>> {
-    if (settings.front_end == "none") {
+    const std::string& wish = settings.front_end;
+    if (wish == "none") {
       return std::unique_ptr<volume::FrontEnd>(new NoFrontEnd());
     }
-    if (settings.front_end != "fuse") {
-      return fail(EOPNOTSUPP, "config: front_end: fuse or none");
+    if (wish != "auto" && wish != "fuse" && wish != "ublk") {
+      return fail(EOPNOTSUPP, "config: front_end: auto, fuse, ublk or none");
     }
-    volume::FuseOptions options;
-    options.folder = folder;
-    options.keeper = {program, "keeper"};
-    return std::unique_ptr<volume::FrontEnd>(new volume::Fuse(loop, std::move(options)));
+    FrontChoice choice;
+    choice.fuse = [&loop, folder, program] {
+      volume::FuseOptions options;
+      options.folder = folder;
+      options.keeper = {program, "keeper"};
+      return std::make_unique<volume::Fuse>(loop, std::move(options));
+    };
+    choice.ublk = [&loop, folder] {
+      return std::make_unique<volume::Ublk>(loop, volume::UblkOptions{folder});
+    };
+    choice.fuse_left = fuse_left;
+    choice.ublk_left = ublk_left;
+    choice.wished = wish == "ublk";
+    if (wish == "fuse") {
+      choice.test = [](const auto& done) { done("as configured"); };
+    } else {
+      choice.test = [=, &loop, &hands](auto done) {
+        test_ublk(loop, hands, places, program, std::move(done));
+      };
+    }
+    return std::unique_ptr<volume::FrontEnd>(new ChosenFrontEnd(std::move(choice)));
   };
-  makers.left_behind = [folder] { return ::access((folder + ".keeper").c_str(), F_OK) == 0; };
+  makers.left_behind = [=] { return fuse_left() || ublk_left(); };
   return makers;
 }
 

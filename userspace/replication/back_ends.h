@@ -9,7 +9,8 @@
 
 namespace cb::replication {
 
-// program: this program's own path, which is executed as the keeper of the block device.
-Makers real_makers(const Places& places, const std::string& program);
+// program: this program's own path, which is executed as the keeper of the block device and for the
+// self-test of ublk.
+Makers real_makers(loop::Hands& hands, const Places& places, const std::string& program);
 
 }  // namespace cb::replication

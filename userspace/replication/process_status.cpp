@@ -46,10 +46,15 @@ Json Process::status() const {
       {"kept_position", engine_->kept_position() ? Json(*engine_->kept_position()) : Json()}};
   const volume::FrontEndFacts front = front_end_->facts();
   json["device"] = front.device.empty() ? Json() : Json(front.device);
-  json["front_end"] = {{"kind", front.kind},       {"survives_restart", front.survives_restart},
-                       {"reads", front.reads},     {"writes", front.writes},
-                       {"flushes", front.flushes}, {"discards", front.discards},
-                       {"resent", front.resent},   {"waiting", engine_->requests_waiting()}};
+  json["front_end"] = {{"kind", front.kind},
+                       {"note", front.note},
+                       {"survives_restart", front.survives_restart},
+                       {"reads", front.reads},
+                       {"writes", front.writes},
+                       {"flushes", front.flushes},
+                       {"discards", front.discards},
+                       {"resent", front.resent},
+                       {"waiting", engine_->requests_waiting()}};
   const transport::Facts stream = carriage_->facts();
   Json paths = Json::array();
   for (const transport::PathFacts& path : stream.paths) {

@@ -43,7 +43,7 @@ struct Settings {
   std::string directory;
   std::uint64_t volume_bytes = 0;
   std::uint64_t log_bytes = 0;
-  std::string front_end;  // "fuse", "ublk", "none"
+  std::string front_end;  // "auto", "fuse", "ublk", "none"
   Key key;
   std::string cable;  // the interface; empty: none
   std::optional<NetworkPath> network;

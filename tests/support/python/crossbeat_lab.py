@@ -47,7 +47,8 @@ def pause(seconds):
 
 
 def wait_for(what, condition, timeout=10.0, every=0.005):
-    """The first true value of condition(), which is asked again and again."""
+    """The first true value of condition(), which is asked again and again. CB_SLOW: patience on an emulated machine."""
+    timeout *= int(os.environ.get("CB_SLOW", "1"))
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
