@@ -55,6 +55,9 @@ class FrontEnd {
   virtual void answer(std::uint64_t id, int error) = 0;
   // Takes the device away: EBUSY while somebody has it open. `take` is served until the answer.
   virtual void detach(loop::Done done) = 0;
+  // A device that is attached gets longer, while it is in use. EOPNOTSUPP: only the next attach
+  // makes it so.
+  virtual void resize(std::uint64_t /*bytes*/, loop::Done done) { done(EOPNOTSUPP); }
   virtual FrontEndFacts facts() const = 0;
 };
 

@@ -122,7 +122,9 @@ Result<> Fuse::find_connection() {
 Result<bool> Fuse::go_on_with(Fd fuse, Fd memory) {
   auto adopted = FusePool::adopt(std::move(memory));
   if (adopted) {
-    if (adopted->facts().volume_bytes != bytes_) {
+    // A volume may have got longer, and its process ended before the device did.
+    grown_ = adopted->facts().volume_bytes < bytes_;
+    if (adopted->facts().volume_bytes > bytes_) {
       return fail(EPROTO, "go on with a device of " +
                               std::to_string(adopted->facts().volume_bytes) + " bytes");
     }
@@ -209,6 +211,9 @@ void Fuse::on_mounted(const Report& report) {
     handle(slot);
   }
   set_watch(pool_->has_free());
+  if (std::exchange(grown_, false)) {
+    forget_size();
+  }
   run_errand([work = plan()] { return attach_device(work); },
              [this](const Report& made) { on_device(made); });
 }
@@ -243,12 +248,57 @@ void Fuse::end_attach(int error, const char* text) {
   }
 }
 
+// So that the next who asks for the size asks us.
+void Fuse::forget_size() {
+  pool_->facts().volume_bytes = bytes_;
+  struct {
+    fuse_out_header head;
+    fuse_notify_inval_inode_out what;
+  } notice{};
+  notice.head.len = sizeof notice;
+  notice.head.error = FUSE_NOTIFY_INVAL_INODE;
+  notice.what.ino = kFileNode;
+  notice.what.off = -1;  // the attributes alone
+  if (::write(fuse_.get(), &notice, sizeof notice) != sizeof notice && errno != ENOENT) {
+    log_warning("volume: the kernel does not forget the old size: %s", std::strerror(errno));
+  }
+}
+
+void Fuse::resize(std::uint64_t bytes, loop::Done done) {
+  if (!is_attached_ || attached_ || detached_ || resized_) {
+    done(EBUSY);
+    return;
+  }
+  if (bytes < bytes_ || bytes % kRequestAlign != 0) {
+    done(EINVAL);
+    return;
+  }
+  bytes_ = bytes;
+  forget_size();
+  auto errand = Errand::start(
+      loop_, {fuse_.get()}, [work = plan()] { return attach_device(work); },
+      [this](const Report& report) {
+        errand_.reset();
+        if (report.error != 0) {
+          log_error("volume: make the device longer: %s: %s", report.text.data(),
+                    std::strerror(report.error));
+        }
+        std::exchange(resized_, nullptr)(report.error);
+      });
+  if (!errand) {
+    done(errand.error().code);
+    return;
+  }
+  errand_ = std::move(*errand);
+  resized_ = std::move(done);
+}
+
 void Fuse::detach(loop::Done done) {
   if (!fuse_) {
     done(0);
     return;
   }
-  if (attached_ || detached_) {
+  if (attached_ || detached_ || resized_) {
     done(EBUSY);
     return;
   }

@@ -49,6 +49,7 @@ class Fuse final : public FrontEnd {
               loop::Done done) override;
   void answer(std::uint64_t id, int error) override;
   void detach(loop::Done done) override;
+  void resize(std::uint64_t bytes, loop::Done done) override;
   FrontEndFacts facts() const override { return facts_; }
 
  private:
@@ -72,6 +73,7 @@ class Fuse final : public FrontEnd {
   void on_mounted(const Report& report);
   void on_device(const Report& report);
   void on_flushed(const Report& report, std::uint64_t flushes_before);
+  void forget_size();  // that the kernel keeps
   void end_attach(int error, const char* text);
   void try_detach(int tries_left);
   void end_detach();
@@ -109,6 +111,7 @@ class Fuse final : public FrontEnd {
   std::function<void(const Request&)> take_;
   loop::Done attached_;
   loop::Done detached_;
+  loop::Done resized_;
   Fd fuse_;
   std::optional<FusePool> pool_;
   std::array<Open, kSlots> open_;
@@ -117,6 +120,7 @@ class Fuse final : public FrontEnd {
   bool watching_ = false;
   bool is_attached_ = false;
   bool device_gone_ = false;  // detach is waiting for the last answers only
+  bool grown_ = false;        // since the kernel was told the size
   std::unique_ptr<Errand> errand_;
   loop::TimerId retry_;
   FrontEndFacts facts_;

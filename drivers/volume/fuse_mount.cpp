@@ -75,6 +75,7 @@ Result<int> attach(const MountPlan& plan) {
   const std::vector<int> there = loop_devices_on(plan.file());
   if (!there.empty()) {
     number = there.front();
+    CB_TRY_DO(grow_loop_device(number, plan.file(), plan.bytes));
   } else {
     const Fd file(::open(plan.file().c_str(), O_RDWR | O_DIRECT | O_CLOEXEC));
     if (!file) {

@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -128,6 +129,23 @@ Result<> check_loop_device(int number, std::uint64_t bytes) {
   CB_TRY(discard, discard_limit(number));
   if (discard == 0) {
     return fail(EOPNOTSUPP, path + " cannot discard");
+  }
+  return {};
+}
+
+Result<> grow_loop_device(int number, const std::string& path, std::uint64_t bytes) {
+  CB_TRY(device, open_device(number, O_RDWR));
+  std::uint64_t size = 0;
+  if (::ioctl(device.get(), BLKGETSIZE64, &size) != 0) {
+    return fail(errno, "look at " + loop_device_path(number));
+  }
+  if (size >= bytes) {
+    return {};
+  }
+  // Older kernels take the size that was last asked for.
+  struct stat file {};
+  if (::stat(path.c_str(), &file) != 0 || ::ioctl(device.get(), LOOP_SET_CAPACITY) != 0) {
+    return fail(errno, "make " + loop_device_path(number) + " longer");
   }
   return {};
 }

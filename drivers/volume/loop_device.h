@@ -24,6 +24,9 @@ Result<int> make_loop_device(int file, const std::string& name, const std::strin
 // Whether it is what make_loop_device makes: direct I/O, 4 KiB blocks, so many bytes, discard.
 Result<> check_loop_device(int number, std::uint64_t bytes);
 
+// The file behind it has got longer, and so has the device when this is answered.
+Result<> grow_loop_device(int number, const std::string& path, std::uint64_t bytes);
+
 // fsync of the device.
 Result<> flush_loop_device(int number);
 

@@ -23,6 +23,11 @@ void None::pause(bool /*on*/, loop::Done done) { done(0); }
 
 void None::verify(bool /*on*/, loop::Done done) { done(ENODEV); }
 
+void None::resize(std::uint64_t /*bytes*/, bool /*dry_run*/,
+                  std::function<void(int error, const std::string& text)> done) {
+  done(ENODEV, "there is no volume");
+}
+
 void None::allow_alone(bool /*allowed*/) {}
 
 void None::end() {}

@@ -15,6 +15,8 @@ class None final : public Volume {
   void resync(Resync how, loop::Done done) override;
   void pause(bool on, loop::Done done) override;
   void verify(bool on, loop::Done done) override;
+  void resize(std::uint64_t bytes, bool dry_run,
+              std::function<void(int error, const std::string& text)> done) override;
   void allow_alone(bool allowed) override;
   void end() override;
   Status status() const override;

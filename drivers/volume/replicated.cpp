@@ -213,6 +213,11 @@ void Replicated::on_event(const std::string& event, const Json& message) {
       const bool differs = event == "differs";
       events_.report((differs ? "ALARM: " : "compared: ") + text_of(message, "text"));
     }
+  } else if (event == "resized") {
+    if (events_.report) {
+      const bool done = number_of(message, "error") == 0;
+      events_.report((done ? "resized: " : "NOT resized: ") + text_of(message, "text"));
+    }
   } else if (event == "deposed" || event == "disk-failed") {
     const bool disk = event == "disk-failed";
     const std::string text = text_of(message, "text");
@@ -281,6 +286,12 @@ void Replicated::take_status(const Json& status) {
   status_.text = trouble_;
   if (register_.look) {
     register_.look(report_.own);
+  }
+  if (status_.bytes > options_.volume.bytes) {
+    options_.volume.bytes = status_.bytes;
+    if (events_.grown) {
+      events_.grown(status_.bytes);
+    }
   }
   if (status_.sync != "none" && status_.progress_permille != progress && events_.progress) {
     events_.progress(status_.progress_permille);
@@ -451,6 +462,19 @@ void Replicated::verify(bool on, loop::Done done) {
           return;
         }
         ask_status(done);
+      });
+}
+
+void Replicated::resize(std::uint64_t bytes, bool dry_run,
+                        std::function<void(int error, const std::string& text)> done) {
+  ask(Json{{"verb", "resize"}, {"bytes", bytes}, {"dry_run", dry_run}},
+      [this, done = std::move(done)](int error, const Json& reply) {
+        const std::string text = text_of(reply, "text");
+        if (error != 0) {
+          done(error, text.empty() ? strerror(error) : text);
+          return;
+        }
+        ask_status([done](int failed) { done(failed, failed == 0 ? "" : strerror(failed)); });
       });
 }
 

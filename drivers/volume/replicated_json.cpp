@@ -79,6 +79,7 @@ bool read_status(const Json& status, Status& out, VolumeReport& report) {
   out.peer_synced = number_of(status, "peer_synced");
   out.epoch = number_of(status, "epoch");
   out.unsynced_bytes = number_of(status, "unsynced_bytes");
+  out.bytes = number_of(status, "volume_bytes");
   out.stall = text_of(status, "stall");
   out.stall_text = text_of(status, "stall_text");
   out.device = text_of(status, "device");

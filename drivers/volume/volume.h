@@ -32,6 +32,7 @@ struct Status {
   std::uint64_t peer_synced = 0;
   std::uint64_t epoch = 0;
   std::uint64_t unsynced_bytes = 0;
+  std::uint64_t bytes = 0;     // how long this copy is; 0: not known
   std::string stall = "none";  // why nothing moves
   std::string stall_text;
   std::string device;  // "/dev/loop0"; empty while there is none
@@ -47,6 +48,8 @@ struct Events {
   std::function<void(int error)> disk_failed;
   // Worth an entry of the event log: a stall and its end, a copy that was deposed.
   std::function<void(const std::string& text)> report;
+  // This copy is longer than it was configured.
+  std::function<void(std::uint64_t bytes)> grown;
 };
 
 enum class Resync : std::uint8_t {
@@ -73,6 +76,10 @@ class Volume {
   // ENOTCONN: nobody follows. The status tells the rest.
   virtual void verify(bool on, loop::Done done) = 0;
   // Whether this node may acknowledge without its peer, as long as it is not told otherwise.
+  // Makes both copies and the device longer, at the one that is written; begins, and the status
+  // tells the rest. text: why not, for people.
+  virtual void resize(std::uint64_t bytes, bool dry_run,
+                      std::function<void(int error, const std::string& text)> done) = 0;
   virtual void allow_alone(bool allowed) = 0;
   // This monitor goes for good: a copy that is not written need not be kept running.
   virtual void end() = 0;

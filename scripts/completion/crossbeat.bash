@@ -16,7 +16,7 @@ _crossbeat_options() {
     switchover | restart | stop) echo "--dry-run --no-wait" ;;
     failover) echo "--dry-run --no-wait --force --accept-loss" ;;
     failback) echo "--dry-run --no-wait --force" ;;
-    volume) echo "--dry-run --format --fresh --aside" ;;
+    volume) echo "--dry-run --format --fresh --aside --offline --stop --no-wait --size --grow-fs" ;;
     resync) echo "--dry-run --full --victim --pause --continue --force" ;;
     maintenance) echo "--dry-run --no-wait --for" ;;
     set) echo "--dry-run --failover --failback" ;;
@@ -75,7 +75,7 @@ _crossbeat() {
         case "$verb $previous" in
           "vip vip") words="show announce add remove" ;;
           "maintenance maintenance") words="on off" ;;
-          "volume volume") words="create status verify history diff" ;;
+          "volume volume") words="create status verify resize history diff" ;;
           "config config") words="check show" ;;
           "witness witness") words="key" ;;
           "licence licence") words="show add delete make-key sign" ;;

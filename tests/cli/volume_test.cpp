@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "cli/volume_text.h"
 #include "tests/cli/fake_monitor.h"
 
@@ -215,6 +217,60 @@ TEST(VolumeVerify, IsEndedAndBegunWithoutWaiting) {
       run_with(volume({{"detail", {{"verify", {{"text", "2 blocks"}}}}}}), {"volume", "status"})
           .out,
       HasSubstr("compared       2 blocks\n"));
+}
+
+Json resized(const Json& resize) {
+  return primary_status(
+      {{"volume", volume({{"device", "/dev/no-such"}, {"detail", {{"resize", resize}}}})}});
+}
+
+constexpr std::uint64_t kTwentyGiB = 20ull << 30;
+
+TEST(VolumeResize, WaitsForBothCopiesAndBringsTheConfigurationAfter) {
+  FakeMonitor monitor;
+  monitor.write(
+      "etc/crossbeat/crossbeat.toml",
+      "[network]\nsize = \"1GiB\"\n[volume]\nmode = \"sync\"\nsize = \"10GiB\"  # as bought\n");
+  monitor.story(resized({{"bytes", kTwentyGiB}, {"running", true}}),
+                {resized({{"bytes", kTwentyGiB}, {"running", true}}),
+                 resized({{"bytes", kTwentyGiB}, {"running", false}, {"error", 0}})});
+  monitor.answers("volume", {Json{{"ok", true}}});
+  monitor.listen();
+  const Ran ran = run_cli(monitor.root(), {"volume", "resize", "--size", "20GiB"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("20GiB on both nodes"));
+  EXPECT_THAT(ran.out, Not(HasSubstr("Write size")));
+  EXPECT_EQ(whole_at(monitor.requests().back(), "bytes"), std::int64_t{20} << 30);
+  std::ifstream file(monitor.path("etc/crossbeat/crossbeat.toml"));
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  EXPECT_EQ(
+      text,
+      "[network]\nsize = \"1GiB\"\n[volume]\nmode = \"sync\"\nsize = \"20GiB\"  # as bought\n");
+}
+
+TEST(VolumeResize, SaysWhatIsLeftToDoAndWhyItWasNotDone) {
+  FakeMonitor monitor;
+  monitor.story(resized(nullptr), {resized({{"bytes", kTwentyGiB}, {"running", false}})});
+  monitor.answers("volume", {Json{{"ok", true}}});
+  monitor.listen();
+  const Ran without = run_cli(monitor.root(), {"volume", "resize", "--size", "20GiB"});
+  EXPECT_EQ(without.code, 0) << without.err;
+  EXPECT_THAT(without.out, HasSubstr("Write size = \"20GiB\" into [volume]"));
+  monitor.story(resized(nullptr), {resized({{"bytes", kTwentyGiB},
+                                            {"running", false},
+                                            {"error", 28},
+                                            {"text", "there is not enough room on the peer"}})});
+  const Ran failed = run_cli(monitor.root(), {"volume", "resize", "--size", "20GiB"});
+  EXPECT_EQ(failed.code, 1);
+  EXPECT_THAT(failed.err, HasSubstr("not enough room on the peer"));
+  monitor.story(resized(nullptr), {resized({{"bytes", 0}, {"running", false}})});
+  EXPECT_EQ(run_cli(monitor.root(), {"volume", "resize", "--size", "20GiB"}).code, 1)
+      << "its process was started anew";
+  const Ran dry = run_cli(monitor.root(), {"volume", "resize", "--size", "20GiB", "--dry-run"});
+  EXPECT_THAT(dry.out, HasSubstr("Nothing was done.\n"));
+  EXPECT_TRUE(flag_at(monitor.requests().back(), "dry_run"));
+  EXPECT_EQ(run_cli(monitor.root(), {"volume", "resize", "--size", "20 gigs"}).code, 2);
+  EXPECT_EQ(run_cli(monitor.root(), {"volume", "resize"}).code, 2);
 }
 
 TEST(Resync, AsksForWhatIsWanted) {

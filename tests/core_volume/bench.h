@@ -119,6 +119,13 @@ class Bench {
         case ActionKind::Send: event.kind = EventKind::Sent; break;
         case ActionKind::WriteExtent: event.kind = EventKind::ExtentWritten; break;
         case ActionKind::ProtectImage: event.kind = EventKind::ImageProtected; break;
+        case ActionKind::GrowFiles: event.kind = EventKind::FilesGrown; break;
+        case ActionKind::LengthChanged: {
+          words_.resize(DirtyMap::words_for(state_->record.volume_length));
+          state_->map = DirtyMap(words_, state_->record.volume_length);
+          continue;
+        }
+        case ActionKind::ResizeDone: continue;
         case ActionKind::ReadSums: event.kind = EventKind::SumsRead; break;
         case ActionKind::SendSums:
         case ActionKind::KeepSums:

@@ -6,6 +6,7 @@ import os
 import signal
 import struct
 import subprocess
+from pathlib import Path
 
 from crossbeat_lab import ADDRESS, Late
 from crossbeat_volume import (
@@ -313,3 +314,56 @@ def compared(tell):
         tell.check("and the copies are the same again", again.returncode == 0, again)
         writer.stop()
         all_there(tell, lab, "a", writer)
+
+
+def may_resize_ext4():
+    """CAP_SYS_RESOURCE: not every container has it."""
+    effective = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff"))
+    return bool(int(effective.split()[1], 16) >> 24 & 1)
+
+
+def size_of(device):
+    return int(Path(f"/sys/class/block/{Path(device).name}/size").read_text()) * 512
+
+
+@story("a volume gets longer under writes on both nodes, with its file system, and stays so over a failover")
+def resized(tell):
+    with lab_of(tell, "volume", *VOLUME) as lab:
+        wait_in_step(lab)
+        wait_mounted(lab, "a")
+        writer = Writer(lab, "a")
+        writer.wait_more(20)
+        for node, size, why in (("b", "192MiB", "follows"), ("a", "64MiB", "only gets longer"), ("a", "900TiB", "size of a volume")):
+            refused = lab.crossbeat(node, "volume", "resize", "--size", size, timeout=60)
+            tell.check(f"{size} on {node} is refused: {why}", refused.returncode in (2, 4) and why in refused.stderr, refused)
+        dry = lab.crossbeat("a", "volume", "resize", "--size", "192MiB", "--dry-run", timeout=60)
+        tell.check("a dry run does nothing", dry.returncode == 0 and "Nothing was done" in dry.stdout, dry)
+        before = os.statvfs(data_of(lab, "a"))
+        done = lab.crossbeat("a", "volume", "resize", "--size", "192MiB", "--grow-fs", timeout=120)
+        tell.check("192 MiB it is", "192MiB on both nodes" in done.stdout, done)
+        device = volume_of(lab, "a")["device"]
+        tell.check("the device has them", size_of(device) == 192 << 20, size_of(device))
+        after = os.statvfs(data_of(lab, "a"))
+        if may_resize_ext4():
+            tell.check("the file system too", done.returncode == 0 and after.f_blocks > before.f_blocks * 1.3, done)
+        else:
+            tell.check("the kernel refuses the file system here, and that is said", "Permission denied" in done.stdout and done.returncode == 1, done)
+        tell.check("the configuration says so", 'size = "192MiB"' in (lab.root("a") / "etc/crossbeat/crossbeat.toml").read_text())
+        again = lab.crossbeat("a", "volume", "resize", "--size", "192MiB", timeout=60)
+        tell.check("asked again it is done already", again.returncode == 0, again)
+        writer.wait_more(20)
+        tell.check("the writes went on without an error", not writer.errors(), writer.errors())
+        os.kill(volume_pid(lab, "a"), signal.SIGKILL)
+        writer.wait_more(20)
+        tell.check("also over a death of the volume's process", not writer.errors(), writer.errors())
+        same = lab.crossbeat("a", "volume", "verify", timeout=60)
+        wait_in_step(lab)
+        same = lab.crossbeat("a", "volume", "verify", timeout=60) if same.returncode else same
+        tell.check("both copies are the same", same.returncode == 0, same)
+        lab.wait_able()
+        lab.verb("power-off", "a")
+        lab.wait_state("b", "FAILOVER_ACTIVE")
+        wait_mounted(lab, "b")
+        writer.stop()
+        tell.check("the other node has as much", size_of(volume_of(lab, "b")["device"]) == 192 << 20)
+        all_there(tell, lab, "b", writer)

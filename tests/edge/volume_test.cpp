@@ -19,6 +19,9 @@ class Slow final : public volume::Volume {
   void resync(volume::Resync, loop::Done done) override { asked.push_back(std::move(done)); }
   void pause(bool, loop::Done done) override { asked.push_back(std::move(done)); }
   void verify(bool, loop::Done done) override { asked.push_back(std::move(done)); }
+  void resize(std::uint64_t, bool, std::function<void(int, const std::string&)> done) override {
+    done(ENODEV, "");
+  }
   volume::Status status() const override { return {}; }
   void mount(loop::Done done) override { asked.push_back(std::move(done)); }
   void unmount(bool, loop::Done done) override { asked.push_back(std::move(done)); }

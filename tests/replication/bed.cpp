@@ -209,6 +209,10 @@ void Node::start() {
   calls.deposed = [this] { deposed = true; };
   calls.stalled = [this](core::Stall now) { stall = now; };
   calls.disk_failed = [this](int error) { disk_failed = error; };
+  calls.resized = [this](int error, bool at_peer) {
+    resized = error;
+    resized_at_peer = at_peer;
+  };
   calls.compared = [this](bool /*ended*/) { compared = true; };
   calls.read_register = [this, e = &engine_] {
     pair_.loop->post([this, e, engine = e->get()] {

@@ -140,7 +140,9 @@ class Node {
 
   bool in_step = false;
   bool deposed = false;
-  bool compared = false;  // something was told of a comparison
+  bool compared = false;       // something was told of a comparison
+  std::optional<int> resized;  // what the last resize came to
+  bool resized_at_peer = false;
   int disk_failed = 0;
   core::Stall stall = core::Stall::None;
 

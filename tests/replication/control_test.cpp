@@ -201,6 +201,24 @@ TEST_F(Control, ComparesOnlyWhereItWritesAndSomebodyFollows) {
   )");
 }
 
+TEST_F(Control, GetsLongerOnlyWhereItWritesWithThePeerInStep) {
+  start();
+  connect();
+  converse(R"(
+    > {"id":1,"verb":"configure","config":CONFIG}
+    < {"id":1,"error":0}
+    > {"id":2,"verb":"resize","bytes":33554432}
+    < {"id":2,"error":30,"text":"this node's copy follows: the node in command resizes"}
+  )");
+  converse(kPromotion);
+  converse(R"(
+    > {"id":4,"verb":"resize","bytes":33554432}
+    < {"id":4,"error":107,"text":"the peer is not in step: both copies get longer, or none"}
+    > {"id":5,"verb":"resize","bytes":8388608}
+    < {"id":5,"error":22,"text":"a volume only gets longer, in whole MiB: it has 16777216 bytes"}
+  )");
+}
+
 TEST_F(Control, IsPromotedAndDemoted) {
   start();
   connect();

@@ -73,6 +73,16 @@ void Node::run(const volume::Action& action) {
       kept_.reset();
       check_disks("when a copy ended");
       break;
+    case ActionKind::GrowFiles: grow(action); break;
+    case ActionKind::LengthChanged:
+      s_.map = volume::DirtyMap(map_words_, s_.record.volume_length);
+      w_.log("%s: the volume has %llu blocks", name().c_str(),
+             static_cast<unsigned long long>(s_.record.volume_length / kBlock));
+      break;
+    case ActionKind::ResizeDone:
+      w_.log("%s: resize answered %d", name().c_str(), action.error);
+      w_.resized(action.error == 0);
+      break;
     case ActionKind::ReadSums: read_sums(action); break;
     case ActionKind::SendSums: say(action.message, nullptr, own_sums_); break;
     case ActionKind::KeepSums: their_sums_ = heard_; break;
@@ -112,7 +122,7 @@ void Node::protect(const volume::Action& action) {
     if (action.number == 1) {
       kept_ = s_.record;
       const Content* expected = w_.judge.content_of(s_.record.checkpoint_digest);
-      for (std::size_t i = 0; i < kVolumeBlocks && !w_.options.media; ++i) {
+      for (std::size_t i = 0; i < blocks() && !w_.options.media; ++i) {
         if (expected == nullptr || home_.read(i).stamp != (*expected)[i]) {
           w_.judge.object("D4: what " + name() + " keeps during a copy is no image, at block " +
                           std::to_string(i));
@@ -293,6 +303,10 @@ void Node::send_extent(const volume::Action& action) {
 }
 
 void Node::write_extent(const volume::Action& action) {
+  if ((action.message.extent + 1) * volume::kExtent > s_.record.volume_length) {
+    w_.judge.object("D3: " + name() + " was sent an extent beyond its end");
+    return;
+  }
   for (std::size_t i = 0; i < kBlocksPerExtent; ++i) {
     home_.write(action.message.extent * kBlocksPerExtent + i, {heard_[i], nullptr});
   }
@@ -307,9 +321,10 @@ void Node::write_extent(const volume::Action& action) {
 void Node::read_sums(const volume::Action& action) {
   const std::size_t first = action.message.extent * kBlocksPerStretch;
   auto sums = std::make_shared<std::vector<uint64_t>>();
-  const auto read_half = [this, first, sums] {
+  const std::size_t end = std::min<std::size_t>(first + kBlocksPerStretch, blocks());
+  const auto read_half = [this, first, end, sums] {
     const std::size_t from = first + sums->size();
-    for (std::size_t i = from; i < from + kBlocksPerStretch / 2; ++i) {
+    for (std::size_t i = from; i < std::min(from + kBlocksPerStretch / 2, end); ++i) {
       sums->push_back(home_.read(i).stamp);
     }
   };
@@ -339,6 +354,20 @@ void Node::read_sums(const volume::Action& action) {
     finish();
     event({.kind = EventKind::SumsRead, .number = action.number});
   });
+}
+
+void Node::grow(const volume::Action& action) {
+  const bool no_room = w_.options.full && !w_.healed() && w_.prng.chance(1, 3);
+  if (!no_room && w_.options.planted != Planted::GrownDirty) {
+    for (uint64_t at = action.from / kBlock; at < action.number / kBlock; ++at) {
+      home_.write(static_cast<std::size_t>(at), {0, nullptr});
+    }
+  }
+  later(Duration::from_ms(1), Duration::from_ms(30),
+        [this, number = action.number, no_room, mark = home_.mark()] {
+          home_.sync_to(mark);
+          event({.kind = EventKind::FilesGrown, .error = no_room ? ENOSPC : 0, .number = number});
+        });
 }
 
 void Node::compare_sums(const volume::Action& action) {

@@ -86,12 +86,16 @@ class Node {
   void write_extent(const volume::Action& action);
   void protect(const volume::Action& action);
   void read_sums(const volume::Action& action);
+  void grow(const volume::Action& action);
   void compare_sums(const volume::Action& action);
   void say(const volume::Message& message, const StoredBatch* batch,
            const std::vector<uint64_t>& stamps);
   void answer_flushes(const volume::Action& action);
   void check_disks(const char* when);
   void spoil(volume::Event& event, std::optional<volume::BatchHeader>& batch);
+  std::size_t blocks() const {
+    return static_cast<std::size_t>(s_.record.volume_length / volume::kBlock);
+  }
   std::size_t ring_block(volume::Position position) const;
   volume::Record load(bool& map_fine);
   std::size_t map_blocks() const { return 1; }

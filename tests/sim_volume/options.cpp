@@ -30,6 +30,7 @@ constexpr std::array<Name, kPlanted> kNames = {{
     {"one-superblock", "both copies of the superblock are one block"},
     {"extent-order", "a late double of an extent is written over newer data"},
     {"sums-unheld", "the image goes on while a stretch of it is read for a comparison"},
+    {"grown-dirty", "files grow and are not emptied beyond the writer's end"},
     {"async", "the mode that may lose, as a control"},
 }};
 
@@ -86,6 +87,7 @@ Options draw(uint64_t seed) {
     o.mode = volume::Mode::FastSync;
     o.power = o.both_power = o.sync_errors = o.full = false;
   }
+  o.resizes = Prng(seed + 8).chance(1, 3);
   o.compares = Prng(seed + 6).chance(1, 2);  // its own draw, as above
   return o;
 }
@@ -115,6 +117,7 @@ Options draw(uint64_t seed, Planted planted) {
       o.kills = true;
       o.doubles = 60;
       break;
+    case Planted::GrownDirty: o.resizes = o.discards = o.kills = true; break;
     case Planted::SumsUnheld: o.compares = true; break;
     case Planted::DuplicateAccepted: o.doubles = 60; break;
     case Planted::OneSuperblock: o.both_power = o.wrong_monitor = o.moves = true; break;
@@ -152,6 +155,7 @@ std::string Options::text() const {
   flag(wrong_monitor, "wrong-monitor");
   flag(discards, "discards");
   flag(moves, "moves");
+  flag(resizes, "resizes");
   flag(compares, "compares");
   flag(register_faults, "register-faults");
   flag(fresh_peer, "fresh-peer");

@@ -30,6 +30,7 @@ enum class Planted : uint8_t {
   OneSuperblock,      // both copies of the superblock are the same block
   ExtentOrder,        // extents are applied in the order they happen to arrive
   SumsUnheld,         // the image goes on while a stretch is read for a comparison
+  GrownDirty,         // what is beyond the writer's end is not emptied when the files grow
   Async,              // no bug but a mode that may lose: the judges must say so
 };
 inline constexpr int kPlanted = static_cast<int>(Planted::Async) + 1;
@@ -62,6 +63,7 @@ struct Options {
   bool moves = false;          // hand-overs
   bool register_faults = false;
   bool compares = false;    // the writer compares both images all the time
+  bool resizes = false;     // begins with a short volume that gets longer
   bool fresh_peer = false;  // the second node comes with an empty disk, late
   int64_t long_absence_ms = 0;
   // Not drawn: the source of a copy dies for ever in the middle, and an operator accepts the loss.

@@ -77,6 +77,18 @@ TEST(Compared, BothImagesAreOneAtEveryPositionThatIsNamed) {
   EXPECT_GE(comparisons, 500u) << "too few to prove anything";
 }
 
+TEST(Resized, TheVolumeGetsLongerOnBothNodesUnderLoadAndFaults) {
+  uint64_t resizes = 0;
+  for (uint64_t seed = 301; seed <= 320; ++seed) {
+    Options options = draw(seed);
+    options.resizes = true;
+    World world(options);
+    ASSERT_TRUE(world.run()) << options.text() << ": " << world.objection();
+    resizes += world.resizes();
+  }
+  EXPECT_GE(resizes, 40u) << "too few to prove anything";
+}
+
 class PlantedBug : public testing::TestWithParam<int> {};
 
 // Bugs that need a rare moment are seen within some hundred seeds; most within a few.

@@ -368,7 +368,8 @@ bool World::run() {
   record.instance_high = 0x1234;
   record.instance_low = options.seed;
   record.ring_length = options.ring_blocks * volume::kBlock;
-  record.volume_length = Node::kVolumeBlocks * volume::kBlock;
+  record.volume_length =
+      Node::kVolumeBlocks * volume::kBlock / (options.resizes ? 4 : 1);  // of what the disks have
   volume::Record second = record;
   second.node = 1;
   second.standing = volume::Standing::Fresh;
@@ -414,6 +415,19 @@ bool World::run() {
     }
     at(Duration::from_us(compare_prng_.between(int64_t{200}, int64_t{20'000})), every_comparison);
   };
+  std::function<void()> every_resize = [&] {
+    Node& any = node(static_cast<int>(compare_prng_.below(2)));
+    const uint64_t longest = Node::kVolumeBlocks * volume::kBlock;
+    const uint64_t to = std::min(
+        longest, any.state().record.volume_length + compare_prng_.below(3) * volume::kExtent);
+    if (any.up() && !healed_ && (any.serving() || compare_prng_.chance(1, 10))) {
+      any.event({.kind = volume::EventKind::Resize, .number = to});
+    }
+    at(Duration::from_ms(compare_prng_.between(int64_t{10}, int64_t{400})), every_resize);
+  };
+  if (options.resizes) {
+    at(200_ms, every_resize);
+  }
   if (options.compares) {
     at(20_ms, every_comparison);
   }

@@ -49,6 +49,8 @@ class World {
   // The source of a copy was taken away for ever: what the copier keeps is what there is.
   bool loss_accepted() const { return forsaken_ >= 0; }
   uint64_t next_stamp() { return ++stamps_; }
+  void resized(bool fine) { resizes_ += fine ? 1u : 0u; }
+  uint64_t resizes() const { return resizes_; }
   void compared() { ++comparisons_; }
   uint64_t comparisons() const { return comparisons_; }
 
@@ -87,6 +89,7 @@ class World {
   Instant now_;
   uint64_t order_ = 0;
   uint64_t stamps_ = 0;
+  uint64_t resizes_ = 0;
   uint64_t comparisons_ = 0;  // of a stretch, that came to a result
   Prng compare_prng_;         // its own, so that the rest of a run draws what it drew
   std::priority_queue<Task, std::vector<Task>, Later> tasks_;

@@ -240,7 +240,8 @@ class ReplicatedTest : public testing::Test {
              },
          .fell_behind = [this] { events.emplace_back("fell-behind"); },
          .disk_failed = [this](int error) { events.push_back("failed " + std::to_string(error)); },
-         .report = [this](const std::string& text) { reports.push_back(text); }});
+         .report = [this](const std::string& text) { reports.push_back(text); },
+         .grown = told_grown});
   }
   // A node with its copy, whose process runs already.
   void open_running() {
@@ -262,6 +263,7 @@ class ReplicatedTest : public testing::Test {
   std::unique_ptr<volume::Replicated> driver;
   std::vector<std::string> events;
   std::vector<std::string> reports;
+  std::function<void(std::uint64_t bytes)> told_grown;
   std::vector<int> answers;
   std::vector<volume::OwnCopy> owns;
   std::vector<std::pair<volume::Register, volume::Register>> swaps;

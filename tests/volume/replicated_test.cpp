@@ -182,6 +182,38 @@ TEST_F(ReplicatedTest, AsksForAComparisonAndTellsWhatItFound) {
   EXPECT_THAT(reports, ElementsAre("ALARM: 2 blocks", "compared: both images are the same"));
 }
 
+TEST_F(ReplicatedTest, AsksForAResizeAndGoesByTheLengthThatTheCopyHas) {
+  std::vector<std::uint64_t> grown;
+  told_grown = [&](std::uint64_t bytes) { grown.push_back(bytes); };
+  open_running();
+  std::vector<std::string> said;
+  const auto done = [&](int error, const std::string& text) {
+    said.push_back(std::to_string(error) + " " + text);
+  };
+  driver->resize(128u << 20, true, done);
+  ASSERT_TRUE(until([&] { return said.size() == 1; }));
+  EXPECT_EQ(volume::number_of(process->last("resize"), "bytes"), 128u << 20);
+  EXPECT_TRUE(volume::flag_of(process->last("resize"), "dry_run"));
+  process->held.insert("resize");
+  driver->resize(1, false, done);
+  ASSERT_TRUE(until([&] { return process->count("resize") == 2; }));
+  process->answer(process->id_of("resize"), EINVAL, Json{{"text", "only longer"}});
+  ASSERT_TRUE(until([&] { return said.size() == 2; }));
+  EXPECT_THAT(said, ElementsAre("0 ", "22 only longer"));
+  process->status["volume_bytes"] = 128u << 20;
+  process->say(Json{{"event", "resized"}, {"error", 0}, {"bytes", 128u << 20}, {"text", "done"}});
+  ASSERT_TRUE(until([&] { return !grown.empty(); }));
+  EXPECT_THAT(grown, ElementsAre(128u << 20));
+  EXPECT_THAT(reports, ElementsAre("resized: done"));
+  EXPECT_EQ(driver->status().bytes, 128u << 20);
+  // Whoever asks next is told the size that it has.
+  process->hang_up();
+  ASSERT_TRUE(until([&] { return process->count("configure") == 2; }));
+  EXPECT_EQ(
+      volume::number_of(volume::part_of(process->last("configure"), "config"), "volume_bytes"),
+      128u << 20);
+}
+
 TEST_F(ReplicatedTest, PassesADiskFailureAndALostRightOn) {
   open_running();
   process->say(Json{{"event", "disk-failed"}, {"error", EIO}, {"text", "sync"}});

@@ -324,6 +324,11 @@ Result<Unit*> Monitor::add_unit(std::optional<config::Pair> pair,
   }
   UnitCallbacks callbacks;
   callbacks.changed = [this] { status_changed(); };
+  if (pair) {
+    callbacks.volume_grown = [this, id = pair->id](std::uint64_t bytes) {
+      volume_grown(id, bytes);
+    };
+  }
   callbacks.exited = [this] { world_.loop->wake(); };
   if (pair) {
     callbacks.heartbeats_up = [this, id = pair->id] {

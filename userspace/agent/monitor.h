@@ -108,6 +108,7 @@ class Monitor {
   void adopt_pair(const config::Pair& pair, PairFiles::Finished done);
   void drop_pair(uint64_t id, PairFiles::Finished done);
   Result<> use_new_pair(const config::Pair& pair, std::unique_ptr<edge::Ledger> ledger);
+  void volume_grown(std::uint64_t id, std::uint64_t bytes);
   void use_renewed_pair(const config::Pair& pair);
   Result<> stop_using(const config::Pair& gone);
 

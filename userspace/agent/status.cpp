@@ -97,7 +97,7 @@ Json volume_json(const volume::Status& v, const config::Volume& configured) {
     return text.empty() ? Json(nullptr) : Json(text);
   };
   return Json{{"mode", kModes.at(static_cast<size_t>(configured.mode))},
-              {"size_bytes", configured.bytes},
+              {"size_bytes", std::max(configured.bytes, v.bytes)},
               {"log_bytes", configured.log_bytes},
               {"running", v.running},
               {"serving", v.serving},

@@ -29,6 +29,7 @@ struct UnitCallbacks {
   std::function<void()> changed;  // something an operator would see
   std::function<void()> exited;   // its graceful stop is complete
   std::function<void()> heartbeats_up{};
+  std::function<void(std::uint64_t bytes)> volume_grown{};  // beyond what the pairing says
 };
 
 class Unit {

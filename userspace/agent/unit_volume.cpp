@@ -90,6 +90,11 @@ void Unit::open_volume(const std::optional<config::Pair>& pair) {
     add_event("Volume: " + text, "");
     callbacks_.changed();
   });
+  events.grown = leash_.guard([this](std::uint64_t bytes) {
+    if (callbacks_.volume_grown) {
+      callbacks_.volume_grown(bytes);
+    }
+  });
   const bool replicated = pair ? pair->volume.has_value() : world_.node.volume.has_value();
   if (!replicated) {
     if (pair && pair->self_role == core::Role::Primary && world_.node.volume) {

@@ -219,6 +219,13 @@ void Monitor::verb_volume(const Json& request, const ControlServer::Client& clie
                                  : error_reply(strerror(error), "see: crossbeat volume status",
                                                kExitFailed));
         });
+  } else if (action == "resize") {
+    unit->volume().resize(
+        static_cast<uint64_t>(std::max<int64_t>(number_in(request, "bytes", 0), 0)),
+        flag_in(request, "dry_run"), [client](int error, const std::string& text) {
+          client.send(error == 0 ? ok_reply()
+                                 : error_reply(text, "see: crossbeat volume status", kExitRefused));
+        });
   } else if (action == "verify" || action == "end-verify") {
     unit->volume().verify(
         action == "verify", boottime_now() + Duration::from_s(4), [client](int error) {
@@ -240,6 +247,21 @@ void Monitor::verb_volume(const Json& request, const ControlServer::Client& clie
         });
   } else {
     client.send(error_reply("volume does not know '" + action + "'", "", kExitUsage));
+  }
+}
+
+// The copy itself knows how long it is; what the pairing says of it is for whoever makes a new one.
+void Monitor::volume_grown(std::uint64_t id, std::uint64_t bytes) {
+  for (config::Pair& known : pairs_) {
+    if (known.id == id && known.volume && known.volume->volume.bytes < bytes) {
+      known.volume->volume.bytes = bytes;
+      pair_files_->renew(known, [name = known.primary_hm.text()](const Result<>& saved) {
+        if (!saved) {
+          log_warning("%s: the volume's new size is not in the pairing's file: %s", name.c_str(),
+                      to_text(saved.error()).c_str());
+        }
+      });
+    }
   }
 }
 

@@ -367,6 +367,17 @@ class CommandLine {
         verify->add_flag("--offline", verify_.offline, "Only this node's copy, from its files");
     verify->add_flag("--stop", verify_.stop, "End a comparison that runs")->excludes(offline);
     takes_no_wait(verify);
+    CLI::App* resize = verb(
+        *volume_verb, "resize",
+        "In command: make the volume longer on both nodes, while it is used",
+        "Both copies get longer, then the device; a volume never gets shorter. Ask again when it\n"
+        "was interrupted. Examples:\n  crossbeat volume resize --size 20GiB --dry-run\n"
+        "  crossbeat volume resize --size 20GiB --grow-fs",
+        [this](const Context& context) { return volume_resize(context, resize_); });
+    resize->add_option("--size", resize_.size, "The size that it is to have, as \"20GiB\"")
+        ->required();
+    resize->add_flag("--grow-fs", resize_.grow_fs, "Then the mounted ext4 or xfs on it as well");
+    takes_dry_run(resize);
     verb(*volume_verb, "history", "Who wrote what part of the log, here and on the peer",
          "Example:\n  crossbeat volume history",
          [](const Context& context) { return volume_history(context, false); });
@@ -516,6 +527,7 @@ class CommandLine {
   SetupOptions setup_;
   VolumeCreate create_;
   VolumeVerify verify_;
+  VolumeResize resize_;
   Resync resync_;
   VipByHand vip_;
   bool all_ = false;

@@ -83,6 +83,13 @@ struct VolumeVerify {
 };
 int volume_verify(const Context& context, const VolumeVerify& wanted);
 
+// volume_resize.cpp
+struct VolumeResize {
+  std::string size;      // "20GiB"
+  bool grow_fs = false;  // the file system on it as well
+};
+int volume_resize(const Context& context, const VolumeResize& wanted);
+
 // volume_verbs.cpp
 struct Resync {
   bool full = false;

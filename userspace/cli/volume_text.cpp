@@ -74,6 +74,19 @@ std::string bytes_text(double bytes) {
   return fixed(bytes, unit == 0 || bytes >= 100 ? 0 : 1) + " " + kUnits.at(unit);
 }
 
+const PairView* with_volume(const StatusView& view, const std::string& pairing) {
+  const PairView* found = nullptr;
+  for (const PairView* pair : view.instances()) {
+    if (pair->volume.is_object() && (pairing.empty() || pair->pairing == pairing)) {
+      if (found != nullptr) {
+        return nullptr;  // the monitor says that one is to be named
+      }
+      found = pair;
+    }
+  }
+  return found;
+}
+
 std::string volume_line(const PairView& pair) {
   const Json& volume = pair.volume;
   if (!volume.is_object()) {

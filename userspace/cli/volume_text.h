@@ -10,6 +10,9 @@
 
 namespace cb::cli {
 
+// The instance that is meant: the only one with a volume, or the one that was named.
+const PairView* with_volume(const StatusView& view, const std::string& pairing);
+
 // "in step", "catching up: 42.0 %, 1.2 GiB left, 210 MiB/s, about 6 s"; empty without a volume.
 std::string volume_line(const PairView& pair);
 

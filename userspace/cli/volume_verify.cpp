@@ -16,20 +16,6 @@ namespace {
 
 constexpr Duration kLookEvery = Duration::from_ms(500);
 
-// The instance that is meant: the only one with a volume, or the one that was named.
-const PairView* chosen(const StatusView& view, const std::string& pairing) {
-  const PairView* found = nullptr;
-  for (const PairView* pair : view.instances()) {
-    if (pair->volume.is_object() && (pairing.empty() || pair->pairing == pairing)) {
-      if (found != nullptr) {
-        return nullptr;  // the monitor says that one is to be named
-      }
-      found = pair;
-    }
-  }
-  return found;
-}
-
 const Json& verify_of(const PairView& pair) { return at(at(pair.volume, "detail"), "verify"); }
 
 int told(const Context& context, const Json& verify) {
@@ -87,7 +73,7 @@ int wait_for_it(const Context& context) {
       return context.report(status.error());
     }
     const StatusView view = view_of(*status);
-    const PairView* pair = chosen(view, context.options().pairing);
+    const PairView* pair = with_volume(view, context.options().pairing);
     const Json verify = pair == nullptr ? Json() : verify_of(*pair);
     if (!flag_at(verify, "running")) {
       show(context, verify);
@@ -117,7 +103,7 @@ int volume_verify(const Context& context, const VolumeVerify& wanted) {
   }
   if (status) {
     const StatusView view = view_of(*status);
-    const PairView* pair = chosen(view, context.options().pairing);
+    const PairView* pair = with_volume(view, context.options().pairing);
     if (pair != nullptr && !flag_at(pair->volume, "running") && !wanted.stop) {
       return volume_check(context);
     }

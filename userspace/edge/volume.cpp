@@ -22,7 +22,8 @@ VolumeEdge::VolumeEdge(loop::Loop& loop, std::unique_ptr<volume::Volume> driver,
                    .progress = later(std::move(events.progress)),
                    .fell_behind = later(std::move(events.fell_behind)),
                    .disk_failed = later(std::move(events.disk_failed)),
-                   .report = later(std::move(events.report))});
+                   .report = later(std::move(events.report)),
+                   .grown = later(std::move(events.grown))});
 }
 
 VolumeEdge::~VolumeEdge() = default;
@@ -53,6 +54,11 @@ void VolumeEdge::pause(bool on, Instant deadline, loop::Done done) {
 
 void VolumeEdge::verify(bool on, Instant deadline, loop::Done done) {
   driver_->verify(on, loop::answer_by(loop_, deadline, std::move(done)));
+}
+
+void VolumeEdge::resize(std::uint64_t bytes, bool dry_run,
+                        std::function<void(int error, const std::string& text)> done) {
+  driver_->resize(bytes, dry_run, std::move(done));
 }
 
 void VolumeEdge::allow_alone(bool allowed) { driver_->allow_alone(allowed); }

@@ -27,6 +27,8 @@ class VolumeEdge {
   void resync(volume::Resync how, Instant deadline, loop::Done done);
   void pause(bool on, Instant deadline, loop::Done done);
   void verify(bool on, Instant deadline, loop::Done done);
+  void resize(std::uint64_t bytes, bool dry_run,
+              std::function<void(int error, const std::string& text)> done);
   void allow_alone(bool allowed);
   void end();
   volume::Status status() const;

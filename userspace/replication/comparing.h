@@ -49,6 +49,8 @@ class Comparing {
   // One stretch, for the scrub. EBUSY: not now.
   void compare(std::uint64_t stretch, std::function<void(int error)> done);
 
+  void set_length(std::uint64_t length) { length_ = length; }
+
   // The core's actions.
   void read_sums(const core::volume::Action& action);
   void send_sums(const core::volume::Action& action);
@@ -57,7 +59,6 @@ class Comparing {
 
   bool fits(const core::volume::Message& message, std::span<const std::byte> payload) const;
   CompareFacts facts() const;
-  std::uint64_t length() const noexcept { return length_; }
 
  private:
   struct Found {

@@ -43,6 +43,7 @@ class Desk {
   void answer_writes(int slot, int error);
   void answer_flushes(std::uint64_t number, int error);
 
+  void set_length(std::uint64_t length) { length_ = length; }
   std::size_t waiting() const noexcept { return queue_.size(); }
   std::uint64_t written() const noexcept { return written_; }  // bytes taken in this life
 

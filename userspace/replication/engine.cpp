@@ -22,6 +22,8 @@ Engine::Engine(loop::Loop& loop, loop::Hands& hands, EngineDisks disks,
                transport::Carriage& carriage, const Settings& settings, const std::string& folder,
                EngineCalls calls)
     : loop_(loop),
+      hands_(hands),
+      folder_(folder),
       calls_(std::move(calls)),
       disks_(std::move(disks)),
       carriage_(carriage),
@@ -234,6 +236,13 @@ void Engine::run(const Action& action) {
       restoring_ = true;
       restore_image();
       break;
+    case ActionKind::GrowFiles: grow(action); break;
+    case ActionKind::LengthChanged: length_changed(); break;
+    case ActionKind::ResizeDone:
+      tell([this, error = action.error, at_peer = action.slot == 1] {
+        calls_.resized(error, at_peer);
+      });
+      break;
     case ActionKind::ReadSums: comparing_->read_sums(action); break;
     case ActionKind::SendSums: comparing_->send_sums(action); break;
     case ActionKind::KeepSums: comparing_->keep_sums(payload_heard_); break;
@@ -351,6 +360,12 @@ void Engine::discard() { event(event_of(EventKind::Discard)); }
 void Engine::pause(bool on) {
   paused_ = on;
   pump_extents();
+}
+
+void Engine::resize(std::uint64_t bytes) {
+  Event resize = event_of(EventKind::Resize);
+  resize.number = bytes;
+  event(resize);
 }
 
 void Engine::agree_anew() {

@@ -40,6 +40,7 @@ struct EngineCalls {
   std::function<void(int error)> disk_failed;
   // A comparison of the images ended, or found the first difference.
   std::function<void(bool ended)> compared = [](bool) {};
+  std::function<void(int error, bool at_peer)> resized = [](int, bool) {};
   std::function<void()> read_register;
   std::function<void(const core::volume::Register& expected, const core::volume::Register& wanted)>
       swap_register;
@@ -82,6 +83,8 @@ class Engine {
   // Compares all of both images, at the writer. errno when that cannot be begun.
   int verify();
   void end_verify();
+  // Makes the volume longer on both nodes; resized() tells the end.
+  void resize(std::uint64_t bytes);
 
   void register_read(int error, const core::volume::Register& seen);
   void register_swapped(int error, bool granted);
@@ -126,6 +129,8 @@ class Engine {
   void fold_more(core::volume::Position at, core::volume::Position to, int slot,
                  core::volume::Digest digest);
   void write_map(core::volume::Position to, int slot, core::volume::Digest digest);
+  void grow(const core::volume::Action& action);
+  void length_changed();
   void write_extent(const core::volume::Action& action);
   void restore_image();
 
@@ -144,6 +149,8 @@ class Engine {
   Comparing::Calls comparing_calls();
 
   loop::Loop& loop_;
+  loop::Hands& hands_;
+  std::string folder_;
   EngineCalls calls_;
   EngineDisks disks_;
   transport::Carriage& carriage_;

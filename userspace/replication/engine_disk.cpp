@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "core/volume/dirty_map.h"
 #include "replication/engine.h"
+#include "replication/grow.h"
 
 namespace cb::replication {
 
@@ -223,6 +224,41 @@ void Engine::write_map(Position to, int slot, Digest digest) {
   for (const auto& [offset, slice] : writes) {
     disks_.map->write(offset, slice, one);
   }
+}
+
+// ---- a volume that gets longer
+
+void Engine::grow(const Action& action) {
+  ++disk_work_;
+  hands_.run(
+      [folder = folder_, from = action.from, to = action.number] {
+        const auto grown = grow_files(folder, from, to);
+        if (!grown) {
+          log_error("volume: it cannot get longer: %s", to_text(grown.error()).c_str());
+        }
+        return grown ? 0 : grown.error().code != 0 ? grown.error().code : EIO;
+      },
+      leash_.guard([this, number = action.number](int error) {
+        --disk_work_;
+        Event grown = event_of(EventKind::FilesGrown, error);
+        grown.number = number;
+        event(grown);
+      }));
+}
+
+// Whoever knows the length, at once: the peer may write beyond the old end from now on.
+void Engine::length_changed() {
+  const std::uint64_t length = s_.record.volume_length;
+  log_notice("volume: it has %llu bytes now", static_cast<unsigned long long>(length));
+  map_words_.resize(DirtyMap::words_for(length));
+  s_.map = DirtyMap(map_words_, length);
+  log_->set_volume_length(length);
+  sums_->set_length(length);
+  home_->set_length(length);
+  protection_->set_length(length);
+  desk_->set_length(length);
+  mending_->set_length(length);
+  comparing_->set_length(length);
 }
 
 // ---- a copy into this node

@@ -23,6 +23,8 @@ class Home {
   Home(Disk& disk, Pool& pool, std::uint64_t length)
       : disk_(disk), pool_(pool), length_(length), sync_(disk) {}
 
+  void set_length(std::uint64_t length) { length_ = length; }
+
   // The batches in [from, to) or the first of them, as many as go at once. One at a time.
   void apply(Log& log, core::volume::Position from, core::volume::Position to,
              const core::volume::Digest& before, Applied done);

@@ -39,6 +39,8 @@ class Log {
   Log(Disk& disk, Pool& pool, std::uint64_t ring_length, std::uint64_t volume_length,
       std::size_t memory_max = 32u << 20);
 
+  void set_volume_length(std::uint64_t length) { volume_length_ = length; }
+
   // To the ring, at its position. It is found by cached() and fetch() at once.
   void append(const BatchPtr& batch, loop::Done done);
   void sync(loop::Done done) { disk_.sync(std::move(done)); }

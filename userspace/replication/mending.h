@@ -31,6 +31,7 @@ class Mending {
 
   // AskBlock and GiveBlock. False: no honest peer says so.
   bool heard(const core::volume::Message& message, std::span<const std::byte> payload);
+  void set_length(std::uint64_t length) { length_ = length; }
   const ScrubFacts& scrub() const noexcept { return scrub_; }
   // The writer's scrub reads the peer's image with its own.
   using Compare = std::function<void(std::uint64_t stretch, std::function<void(int error)> done)>;

@@ -51,7 +51,8 @@ bool draw(void* into, std::size_t bytes) {
 
 Result<> fits(const Found& found, const Settings& settings) {
   const Record& record = found.record;
-  if (record.node != settings.node || record.volume_length != settings.volume_bytes ||
+  // The superblock knows of every resize, the configuration perhaps not yet.
+  if (record.node != settings.node || record.volume_length < settings.volume_bytes ||
       record.ring_length != settings.log_bytes) {
     return fail(EINVAL, "the volume on disk is of node " + std::to_string(record.node) + " with " +
                             std::to_string(record.volume_length) + " bytes and a log of " +
@@ -199,6 +200,8 @@ void Process::on_verb(Id id, const std::string& name, const Json& packet) {
       error = engine_->verify();
     }
     reply(verb, error, verify_fault(error));
+  } else if (name == "resize") {
+    resize(verb, number_of(packet, "bytes").value_or(0), flag_of(packet, "dry_run"));
   } else if (name == "history") {
     control_->send({{"id", id}, {"error", 0}, {"history", history_of(engine_->state())}});
   } else {
@@ -214,6 +217,9 @@ void Process::configure(const Verb& verb, const Json& packet) {
   if (!parsed) {
     reply(verb, parsed.error().code, parsed.error().what);
     return;
+  }
+  if (engine_ != nullptr && parsed->volume_bytes <= engine_->state().record.volume_length) {
+    settings_->volume_bytes = parsed->volume_bytes;
   }
   if (settings_ && !settings_->same_but_mode(*parsed)) {
     reply(verb, EBUSY, "it runs with another configuration: end it and start it anew");
@@ -356,6 +362,7 @@ EngineCalls Process::engine_calls() {
     const CompareFacts facts = engine_->comparison();
     event({{"event", ended ? "verified" : "differs"}, {"text", text_of(facts)}});
   };
+  calls.resized = [this](int error, bool at_peer) { on_resized(error, at_peer); };
   calls.read_register = [this] {
     asked_swap_ = false;
     ask_register({{"register", "read"}});
@@ -405,7 +412,8 @@ void Process::attach() {
   }
   attaching_ = true;
   front_end_->attach(
-      settings_->volume_bytes, [this](const volume::Request& request) { engine_->take(request); },
+      engine_->state().record.volume_length,
+      [this](const volume::Request& request) { engine_->take(request); },
       leash_.guard([this, answer](int error) {
         attaching_ = false;
         attached_ = error == 0;
@@ -458,7 +466,8 @@ void Process::detach(bool hand_over) {
 void Process::remove_left_behind() {
   engine_->refuse(ESHUTDOWN);
   front_end_->attach(
-      settings_->volume_bytes, [this](const volume::Request& request) { engine_->take(request); },
+      engine_->state().record.volume_length,
+      [this](const volume::Request& request) { engine_->take(request); },
       leash_.guard([this](int /*error*/) {
         // Its test that flushes arrive fails, of course.
         attaching_ = false;

@@ -79,6 +79,9 @@ class Process {
   void detach(bool hand_over);
   void remove_left_behind();
   void event(Json packet);
+  void resize(const Verb& verb, std::uint64_t bytes, bool dry_run);
+  void on_resized(int error, bool at_peer);
+  void end_resize(int error, const std::string& text);
   void watch_progress();
   std::uint64_t ask_register(Json packet);
   void register_unanswered(std::uint64_t number);
@@ -109,6 +112,13 @@ class Process {
   bool asked_swap_ = false;
   loop::TimerId asked_timer_;
   core::volume::Stall stall_ = core::volume::Stall::None;
+  struct Resize {
+    bool running = false;
+    std::uint64_t bytes = 0;  // 0: none was asked for in this life
+    int error = 0;
+    std::string text;
+  };
+  Resize resize_;
   Progress progress_;
   loop::TimerId progress_timer_;
   bool ending_ = false;

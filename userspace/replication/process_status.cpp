@@ -84,6 +84,11 @@ Json Process::status() const {
   json["log"] = {{"length", s.record.ring_length},
                  {"used", s.issued - std::min(s.issued, s.record.tail)}};
   json["image"] = image_of(engine_->sums().facts(), engine_->sums().checks(), engine_->scrub());
+  json["volume_bytes"] = s.record.volume_length;
+  json["resize"] = {{"running", resize_.running},
+                    {"bytes", resize_.bytes},
+                    {"error", resize_.error},
+                    {"text", resize_.text}};
   json["verify"] = verify_of(engine_->comparison(), s.record.volume_length, loop_.now());
   json["disk"] = {{"error", engine_->disk_error()}, {"full", engine_->disk_error() == ENOSPC}};
   return json;

@@ -26,7 +26,7 @@ class Protection {
   // folder: where these files go; image: the home image's path, a file or a block device.
   Protection(loop::Loop& loop, Pool& pool, loop::Hands& hands, std::string folder,
              std::string image, std::uint64_t length = 0);
-  void set_length(std::uint64_t length) { length_ = length; }  // before open()
+  void set_length(std::uint64_t length) { length_ = length; }  // never while one is kept
 
   // resume: a copy into this node is under way since before the start of the process; else what is
   // left of an old protection goes.

@@ -162,6 +162,7 @@ const char* name_of(Stall stall) noexcept {
     case Stall::Deposed: return "deposed";
     case Stall::Damaged: return "damaged";
     case Stall::DiskFailed: return "disk-failed";
+    case Stall::TooSmall: return "too-small";
   }
   return "";
 }
@@ -186,6 +187,9 @@ const char* text_of(Stall stall) noexcept {
     case Stall::Damaged: return "the log lost what was durable in it: the peer must mend it";
     case Stall::DiskFailed:
       return "a disk failed: nothing is acknowledged until the process was started anew";
+    case Stall::TooSmall:
+      return "the peer's volume is longer, and there is no room here to get as long: make room, it "
+             "is tried again every few seconds";
   }
   return "";
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "base/crc32c.h"
@@ -51,13 +52,18 @@ Sums::Sums(loop::Loop& loop, Pool& pool, Disk& image, Fd file, std::uint64_t len
       image_(image),
       file_(std::make_shared<Fd>(std::move(file))),
       blocks_(length / kBlock) {
+  map_table();
+}
+
+void Sums::map_table() {
+  const std::uint64_t bytes = sum_bytes(blocks_ * kBlock);
   struct stat info {};
   if (!*file_ || ::fstat(file_->get(), &info) != 0 ||
-      static_cast<std::uint64_t>(info.st_size) < sum_bytes(length)) {
+      static_cast<std::uint64_t>(info.st_size) < bytes) {
     return;
   }
-  void* mapped = ::mmap(nullptr, static_cast<std::size_t>(sum_bytes(length)),
-                        PROT_READ | PROT_WRITE, MAP_SHARED, file_->get(), 0);
+  void* mapped = ::mmap(nullptr, static_cast<std::size_t>(bytes), PROT_READ | PROT_WRITE,
+                        MAP_SHARED, file_->get(), 0);
   if (mapped != MAP_FAILED) {
     table_ = static_cast<std::uint32_t*>(mapped);
   }
@@ -66,6 +72,18 @@ Sums::Sums(loop::Loop& loop, Pool& pool, Disk& image, Fd file, std::uint64_t len
 Sums::~Sums() {
   if (table_ != nullptr) {
     ::munmap(table_, static_cast<std::size_t>(sum_bytes(blocks_ * kBlock)));
+  }
+}
+
+void Sums::set_length(std::uint64_t length) {
+  const bool checked = table_ != nullptr;
+  if (checked) {
+    ::munmap(std::exchange(table_, nullptr), static_cast<std::size_t>(sum_bytes(blocks_ * kBlock)));
+  }
+  blocks_ = length / kBlock;
+  map_table();
+  if (checked && table_ == nullptr) {
+    log_warning("volume: what is read is not checked: the sums cannot be mapped");
   }
 }
 

@@ -44,6 +44,9 @@ class Sums final : public Disk {
   // Checked, but nobody is asked: EBADMSG.
   void read_own(std::uint64_t offset, const Slice& into, loop::Done done);
 
+  // The file has got longer before.
+  void set_length(std::uint64_t length);
+
   void when_rotten(Ask ask) { ask_ = std::move(ask); }
   // After a crash image and sums may disagree where the log is written into the image anew. Of
   // these stretches (a bit for each 64 KiB), or of everything, nothing is checked until trust().
@@ -77,6 +80,7 @@ class Sums final : public Disk {
   };
   using ReadPtr = std::shared_ptr<Read>;
 
+  void map_table();
   void read_checked(std::uint64_t offset, const Slice& into, bool may_ask, loop::Done done);
   void begin(const ReadPtr& read);
   void check(const ReadPtr& read);

@@ -40,6 +40,10 @@ enum class ActionKind : uint8_t {
   ReleaseImage,  // the image is one again
   RestoreImage,  // make the home image what was kept, durably, once no extent is being written.
                  // Answers
+  // the volume gets longer
+  GrowFiles,      // so that the image has `number` bytes, all zero behind `from`; durably. Answers
+  LengthChanged,  // state.record.volume_length is another one: the owner goes by it at once
+  ResizeDone,     // `error`; `slot` 1: the peer's
   // a comparison of the images; the sums are those of the blocks as they are read now
   ReadSums,    // of the stretch message.extent of the own image. Answers with `number`
   SendSums,    // those read last, as the payload of `message`; none if they could not be read

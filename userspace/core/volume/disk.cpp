@@ -26,6 +26,10 @@ void fail(Work& w, int error) {
   stop_following(s);
   s.follower.active = false;
   s.copying = Copying{};
+  if (s.resizing.to != 0) {
+    w.push(ActionKind::ResizeDone).error = error;
+    s.resizing.to = 0;
+  }
   if (promoting) {
     w.push(ActionKind::PromoteDone).error = error;
   }
@@ -122,7 +126,11 @@ void on_recorded(Work& w) {
     fail(w, w.event.error);
     return;
   }
+  const bool longer = s.record.volume_length != s.recording.volume_length;
   s.record = s.recording;
+  if (longer) {
+    w.push(ActionKind::LengthChanged);
+  }
 }
 
 // One superblock at a time; what changes meanwhile goes with the next.

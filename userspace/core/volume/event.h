@@ -37,7 +37,9 @@ enum class EventKind : uint8_t {
   ExtentWritten,   // WriteExtent: `number`, and the extent as `request`, durably; `error`
   ImageProtected,  // ProtectImage: `error`
   ImageRestored,   // RestoreImage: `record`, as it was when the image was kept; `error`
+  FilesGrown,      // GrowFiles: `number`, `error`
   // the owner
+  Resize,    // the volume gets `number` bytes on both nodes; answered by one ResizeDone
   Verify,    // compare the stretch `number` of both images; answered by one VerifyDone
   SumsRead,  // ReadSums: its `number`; `error`: the image cannot be read
   // the monitor's verbs

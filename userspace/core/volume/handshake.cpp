@@ -78,8 +78,10 @@ void decide(Work& w) {
     return;
   }
   const Comparison c = compare(s.record.epochs, s.issued, s.peer.epochs, s.peer.end);
-  if (!peer_leads(s, c)) {
-    return;
+  const bool leads = peer_leads(s, c);
+  heard_length(w, leads);
+  if (!leads || s.peer.volume_length > s.record.volume_length) {
+    return;  // what is longer is followed once there is room for it
   }
   prepare_to_follow(w, c);
 }
@@ -123,6 +125,9 @@ void say_hello(Work& w) {
   m.instance_high = s.record.instance_high;
   m.instance_low = s.record.instance_low;
   m.volume_length = s.record.volume_length;
+  const bool writes = s.stage == Stage::Serving;
+  m.extent = writes ? s.resizing.to : s.resizing.ready;
+  m.digest.low = writes ? 0 : static_cast<uint64_t>(s.resizing.error);
   s.hello_said_serving = m.serving;
   s.hello_said_counter = s.record.counter;
   s.hello_at = w.now + s.settings.resend * 4;
@@ -134,8 +139,7 @@ void on_hello(Work& w) {
   if (!s.link || w.event.epochs == nullptr || m.node == s.record.node) {
     return;
   }
-  if (m.instance_high != s.record.instance_high || m.instance_low != s.record.instance_low ||
-      m.volume_length != s.record.volume_length) {
+  if (m.instance_high != s.record.instance_high || m.instance_low != s.record.instance_low) {
     s.stall = Stall::Unrelated;
     w.push(ActionKind::Stalled).stall = Stall::Unrelated;
     return;
@@ -163,6 +167,9 @@ void on_hello(Work& w) {
   s.peer.granted = m.granted;
   s.peer.end = m.end;
   s.peer.committed = m.committed;
+  s.peer.volume_length = m.volume_length;
+  s.peer.resize_to = m.extent;
+  s.peer.resize_error = static_cast<int>(std::min<uint64_t>(m.digest.low, 4095));
   s.peer.epochs = *w.event.epochs;
   notice_damage(w);
   if (first) {

@@ -99,7 +99,7 @@ void shorten(Work& w) {
 // Neither copy of the map on disk that a superblock may name is written over.
 bool can_fold(const State& s) {
   return !s.fold_outstanding && !s.record_outstanding && s.record.map == s.wanted.map &&
-         s.record.tail == s.wanted.tail;
+         s.record.tail == s.wanted.tail && s.record.volume_length == s.wanted.volume_length;
 }
 
 void start_fold(Work& w, Position to) {

@@ -75,7 +75,8 @@ void on_follow(Work& w) {
   State& s = w.s;
   const Message& m = *w.event.message;
   Follower& f = s.follower;
-  if (m.number <= f.number || s.failed || s.following.active || s.following.wanted) {
+  if (m.number <= f.number || s.failed || s.peer.volume_length < s.record.volume_length ||
+      s.following.active || s.following.wanted) {
     return;
   }
   if (s.fold_outstanding || s.wanted.tail != s.record.tail) {

@@ -69,6 +69,9 @@ struct Peer {
   uint64_t granted = 0;
   Position end = 0;
   Position committed = 0;
+  uint64_t volume_length = 0;
+  uint64_t resize_to = 0;  // a writer: its wish; a follower: for what its files are ready
+  int resize_error = 0;    // why they are not
   Epochs epochs;
 };
 
@@ -148,6 +151,17 @@ struct Copying {
   Instant resend_at = Instant::never();
 };
 
+// The volume gets longer: first the files here, then the follower's and its record, then the own
+// record. So nobody who follows is ever shorter than what is written.
+struct Resizing {
+  uint64_t to = 0;       // the writer's wish; 0: none
+  bool growing = false;  // GrowFiles is outstanding
+  uint64_t ready = 0;    // so long are the files here, and empty beyond what the writer uses
+  int error = 0;         // why they are not
+  Instant again_at = Instant::never();
+  Instant give_up_at = Instant::never();
+};
+
 // A stretch of both images is being compared. Both stand still at one position of the log for as
 // long as it takes to read the stretch; the log goes on.
 struct Verifying {
@@ -211,6 +225,7 @@ struct State {
   Following following;
   Copying copying;
   Verifying verifying;
+  Resizing resizing;
   bool kept = false;  // an image is kept aside, and what it holds is known
   Restore restore = Restore::None;
   uint64_t restoring = 0;  // the session that marks what the copy left

@@ -105,6 +105,8 @@ void on_event(Work& w) {
     case EventKind::ExtentWritten: on_extent_written(w); break;
     case EventKind::ImageProtected: on_image_protected(w); break;
     case EventKind::ImageRestored: on_image_restored(w); break;
+    case EventKind::FilesGrown: on_files_grown(w); break;
+    case EventKind::Resize: on_resize(w); break;
     case EventKind::Verify: on_verify(w); break;
     case EventKind::SumsRead: on_sums_read(w); break;
     case EventKind::Promote: on_promote(w); break;
@@ -133,7 +135,8 @@ Stall stall_of(const State& s) {
     return Stall::Damaged;
   }
   // Split, Unrelated and Deposed stay until something else is known.
-  const bool lasting = s.stall == Stall::Split || s.stall == Stall::Unrelated;
+  const bool lasting =
+      s.stall == Stall::Split || s.stall == Stall::Unrelated || s.stall == Stall::TooSmall;
   return lasting && !s.following.active && !s.follower.active ? s.stall : Stall::None;
 }
 
@@ -209,6 +212,7 @@ Actions step(State& state, const Event& event, Instant now) {
     pump_lead(w);
     pump_copy_out(w);
     pump_verify(w);
+    pump_resize(w);
     pump_home(w);
     pump_sync(w);
     pump_record(w);
@@ -247,7 +251,7 @@ Instant next_deadline(const State& s) {
   if (s.following.active) {
     at = std::min(at, s.following.silent_at);
   }
-  at = std::min(at, s.verifying.give_up_at);
+  at = std::min({at, s.verifying.give_up_at, s.resizing.give_up_at});
   if (s.copying.active) {
     if (!s.copying.prepared || s.copying.end_said) {
       at = std::min(at, s.copying.resend_at);

@@ -142,6 +142,7 @@ enum class Stall : uint8_t {
   Deposed,  // the register names somebody else
   Damaged,  // the own log lost what was durable: only the peer can mend it
   DiskFailed,
+  TooSmall,  // the peer's volume is longer, and there is no room here to follow it
 };
 
 constexpr uint64_t round_up(uint64_t bytes) noexcept {

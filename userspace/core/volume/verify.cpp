@@ -26,7 +26,8 @@ bool image_stands(const State& s) {
 }
 
 bool may_ask(const State& s) {
-  return s.stage == Stage::Serving && peer_in_step(s) && image_stands(s);
+  return s.stage == Stage::Serving && peer_in_step(s) && image_stands(s) &&
+         s.peer.volume_length == s.record.volume_length;
 }
 
 bool may_answer(const State& s) {
@@ -73,6 +74,10 @@ Position apply_limit(const State& s) {
 void on_verify(Work& w) {
   State& s = w.s;
   Verifying& v = s.verifying;
+  if (w.event.number > (s.record.volume_length - 1) / kStretch) {
+    w.push(ActionKind::VerifyDone).error = EINVAL;
+    return;
+  }
   if (!may_ask(s) || !epoch_reached(s, s.committed)) {
     w.push(ActionKind::VerifyDone).error = s.failed || !peer_in_step(s) ? ENOTCONN : EBUSY;
     return;

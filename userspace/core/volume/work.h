@@ -96,6 +96,12 @@ void on_sums_read(Work& w);
 void pump_verify(Work& w);
 Position apply_limit(const State& s);  // the home image must not go beyond it now
 
+// resize.cpp
+void on_resize(Work& w);
+void on_files_grown(Work& w);
+void heard_length(Work& w, bool leads);  // with every Hello
+void pump_resize(Work& w);
+
 // copy_out.cpp
 void start_copy(Work& w, const Message& follow);
 void on_extent_sent(Work& w);
