@@ -200,9 +200,10 @@ void Ublk::on_found(const ublksrv_ctrl_dev_info& info) {
     const std::uint64_t there = params.basic.dev_sectors * kUblkSector;
     if (error != 0) {
       end_attach(error, text_of("look at", number_));
-    } else if (there != bytes_) {
+    } else if (there > bytes_) {
       end_attach(EPROTO, "go on with a device of " + std::to_string(there) + " bytes");
     } else {
+      bytes_ = there;  // the volume may have got longer; the device does when it is made anew
       recover();
     }
   });
