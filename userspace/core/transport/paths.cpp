@@ -139,6 +139,9 @@ bool blocked(const State& s) {
 }
 
 void answered(Path& path, Instant now) {
+  if (!path.answered) {
+    start_probe(path, path.packet_max);  // an Ack may well come before the first pong
+  }
   path.answered = true;
   path.last_answer = now;
   path.misses = 0;
@@ -198,11 +201,7 @@ void on_pong(State& s, int index, const Frames& frames, Instant now) {
         now + (index == s.active ? s.settings.ping_every : s.settings.standby_ping_every);
   }
   sample(path, now - path.ping_sent[frames.pong % kPingsKept], Duration{}, now);
-  const bool first = !path.answered;
   answered(path, now);
-  if (first && path.packet_max > path.size) {
-    start_probe(path, path.packet_max);
-  }
   // An answer to a small packet while data gets none: the packets may be too large for the path.
   if (index == s.active && path.timeouts >= kSuspectAfter && path.size > kSizeBase) {
     path.size = std::min(path.packet_max, kSizeBase);
