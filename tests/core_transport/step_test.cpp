@@ -285,6 +285,38 @@ TEST_F(Core, AcksNameExactlyWhatCame) {
   }
 }
 
+TEST_F(Core, AnAckRidesOnDataAndWaitsALittleForIt) {
+  arrive(stream(kControl, 0, 100));
+  EXPECT_TRUE(pull().empty());
+  give(kControl, 50);
+  auto packets = pull();
+  ASSERT_EQ(packets.size(), 1u);
+  EXPECT_TRUE(packets[0].frames.has_ack && packets[0].frames.has_stream);
+  arrive(stream(kControl, 100, 100));
+  EXPECT_TRUE(pull().empty());
+  EXPECT_LE(next_deadline(*s), now + settings.ack_delay);
+  now += settings.ack_delay;
+  tick();
+  packets = pull();
+  ASSERT_EQ(packets.size(), 1u);
+  EXPECT_TRUE(packets[0].frames.has_ack);
+  EXPECT_FALSE(packets[0].frames.has_stream);
+  EXPECT_TRUE(pull().empty()) << "once";
+}
+
+TEST_F(Core, BulkIsAcknowledgedAtOnceAndSoIsWhatComesBehindAGap) {
+  for (uint64_t sent = 0; sent < settings.ack_bytes; sent += 1024) {
+    EXPECT_TRUE(pull().empty()) << sent;
+    arrive(stream(kLog, sent, 1024));
+  }
+  ASSERT_EQ(pull().size(), 1u);
+  arrive(stream(kControl, 0, 10));
+  EXPECT_TRUE(pull().empty());
+  ++numbers_;  // one is missing
+  arrive(stream(kControl, 20, 10));
+  EXPECT_EQ(pull().size(), 1u);
+}
+
 TEST_F(Core, AcksAndPongsAreNotAcknowledged) {
   Frames f;
   f.has_ping = true;
@@ -430,6 +462,21 @@ TEST_F(Core, ASizeIsProbedBeforeItIsUsed) {
   f.pong_size = 9000;
   arrive(f);
   EXPECT_EQ(s->paths[0].size, 9000u);
+}
+
+TEST_F(Core, ASizeIsProbedWhateverTheFirstAnswerIs) {
+  *s = State{};
+  link(0, true, 9000);
+  begin(*s, settings, {1 << 20, 1 << 20, 1 << 20}, 0, now);
+  numbers_ = 0;
+  give(kControl, 100);
+  const auto packets = pull();
+  arrive(ack({{packets.front().number, packets.back().number}}));  // before any pong
+  uint32_t probed = 0;
+  for (const Packet& packet : pull()) {
+    probed = std::max(probed, packet.frames.pad_to > 0 ? packet.size : 0);
+  }
+  EXPECT_EQ(probed, 9000u);
 }
 
 TEST_F(Core, KeysChangeByCountButNotBeforeThePresentOnesAreKnown) {

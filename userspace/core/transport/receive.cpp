@@ -89,6 +89,16 @@ bool take_stream(State& s, const Frames& frames, Outcome& out) {
   return true;
 }
 
+// Most messages are answered by one of the owner's at once, which can take the Ack along. It is due
+// at once for bulk, whose sender may have filled its window, and where packets seem to be missing.
+void owe_ack(State& s, const Event& event, Instant now) {
+  s.ack_owed += event.frames->length;
+  s.ack_due = s.ack_due || s.ack_owed >= s.settings.ack_bytes || event.number != s.newest ||
+              event.path != s.ack_path;
+  s.ack_path = event.path;
+  s.ack_at = std::min(s.ack_at, now + s.settings.ack_delay);
+}
+
 }  // namespace
 
 bool fresh(const State& s, uint64_t number) {
@@ -116,8 +126,7 @@ void on_packet(State& s, const Event& event, Instant now, Outcome& out) {
     if (out.ignored) {
       return;
     }
-    s.ack_due = true;
-    s.ack_path = event.path;
+    owe_ack(s, event, now);
   }
   mark(s, event.number, now);
   Path& path = path_of(s, event.path);

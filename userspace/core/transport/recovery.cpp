@@ -15,7 +15,7 @@ namespace {
 constexpr uint32_t kPacketThreshold = 3;
 constexpr Duration kTimeGranularity = Duration::from_ms(1);
 constexpr Duration kLeastKept = Duration::from_s(10);
-constexpr Duration kAckDelayMax = Duration::from_ms(1);
+constexpr Duration kAckDelayMax = Duration::from_ms(2);  // the peer's, and its timer's
 
 void close_record(State& s, Record& record) {
   Path& path = path_of(s, record.path);

@@ -125,7 +125,9 @@ struct State {
   uint64_t newest = 0;  // 1 + the largest number
   Instant newest_at;
   std::array<uint64_t, kSeenMax / 64> seen{};
-  bool ack_due = false;
+  bool ack_due = false;               // now, in a packet of its own if need be
+  uint64_t ack_owed = 0;              // bytes that were not acknowledged yet
+  Instant ack_at = Instant::never();  // ... for which an Ack is due then
   int ack_path = 0;
   bool close_due = false;
   // keys

@@ -39,7 +39,7 @@ uint64_t window_for(const State& s, const Path& path, int klass) {
   return klass == kResync ? std::min(path.window, path.resync_window) : path.window;
 }
 
-// Which data goes next. What was lost goes before what is new.
+// Which data of a class goes next. What was lost goes before what is new.
 bool pick(const State& s, const Path& path, int klass, Range& range, bool& again) {
   const SendStream& stream = s.out[static_cast<std::size_t>(klass)];
   if (!stream.lost.empty()) {
@@ -53,9 +53,25 @@ bool pick(const State& s, const Path& path, int klass, Range& range, bool& again
          (path.probes > 0 || path.in_flight + path.size <= window_for(s, path, klass));
 }
 
+bool may_carry_data(const State& s, int index) {
+  return index == s.active && s.next_number - s.floor < kRecords - kSpare;
+}
+
+bool has_data(const State& s, int index) {
+  const Path& path = s.paths[static_cast<std::size_t>(index)];
+  Range range;
+  bool again = false;
+  for (int klass = 0; klass < kClasses && may_carry_data(s, index); ++klass) {
+    if (pick(s, path, klass, range, again)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void add_data(State& s, int index, Instant now, Packet& out, uint32_t room) {
   Path& path = path_of(s, index);
-  if (index != s.active || room <= kStreamFrame || s.next_number - s.floor >= kRecords - kSpare) {
+  if (!may_carry_data(s, index) || room <= kStreamFrame) {
     return;
   }
   for (int klass = 0; klass < kClasses; ++klass) {
@@ -99,7 +115,8 @@ void add_data(State& s, int index, Instant now, Packet& out, uint32_t room) {
 // What needs no record; false: there is none.
 void add_small(State& s, int index, Instant now, Frames& frames, uint32_t& room) {
   Path& path = path_of(s, index);
-  const bool ack = s.newest > 0 && ((s.ack_due && s.ack_path == index) || path.pong_due);
+  const bool due = s.ack_path == index && (s.ack_due || (s.ack_owed > 0 && has_data(s, index)));
+  const bool ack = s.newest > 0 && (due || path.pong_due);
   if (ack) {
     write_ack(s, now, frames.ack);
     // A small packet has room for the newest ranges only.
@@ -108,7 +125,11 @@ void add_small(State& s, int index, Instant now, Frames& frames, uint32_t& room)
       --frames.ack.count;
     }
     frames.has_ack = true;
-    s.ack_due = s.ack_due && s.ack_path != index;
+    if (s.ack_path == index) {
+      s.ack_due = false;
+      s.ack_owed = 0;
+      s.ack_at = Instant::never();
+    }
     room -= static_cast<uint32_t>(ack_frame(frames.ack.count));
   }
   if (path.pong_due) {
@@ -166,6 +187,8 @@ void begin(State& s, const Settings& settings, const uint64_t (&credit)[kClasses
   s.next_number = s.floor = s.newest = 0;
   s.newest_at = now;
   s.ack_due = s.close_due = false;
+  s.ack_owed = 0;
+  s.ack_at = Instant::never();
   s.ack_path = path;
   s.phase = 0;
   s.phase_first = 0;
@@ -221,6 +244,7 @@ Outcome step(State& s, const Event& event, Instant now) {
   if (event.kind == EventKind::Tick || event.kind == EventKind::PathChanged) {
     paths_tick(s, now);
   }
+  s.ack_due = s.ack_due || s.ack_at <= now;
   route_ack(s);
   out.dead = !s.alive;
   invariants(s);
@@ -263,6 +287,9 @@ bool next_packet(State& s, int index, Instant now, Packet& out) {
   return true;
 }
 
-Instant next_deadline(const State& s) { return s.alive ? paths_deadline(s) : Instant::never(); }
+Instant next_deadline(const State& s) {
+  return s.alive ? std::min(paths_deadline(s), s.ack_due ? Instant::never() : s.ack_at)
+                 : Instant::never();
+}
 
 }  // namespace cb::core::transport

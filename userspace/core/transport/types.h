@@ -37,6 +37,9 @@ struct Settings {
   uint64_t queue_min = 4u << 20;           // a queue alone does not cut the window below this
   uint64_t resync_queue_min = 512u << 10;  // ... nor what Resync may have under way
   uint64_t control_reserve = 256u << 10;   // what Control may have under way beyond the window
+  // An Ack waits this long for data that takes it along, unless so many bytes wait for it.
+  Duration ack_delay = Duration::from_ms(1);
+  uint64_t ack_bytes = 16u << 10;
   Duration ping_every = Duration::from_ms(50);
   Duration standby_ping_every = Duration::from_ms(100);
   Duration silence = Duration::from_s(4);          // without any answer: the session is dead
