@@ -19,7 +19,7 @@ using namespace core::volume;
 namespace {
 
 // The image may be this much late: many overwrites of one block become one.
-constexpr Duration kApplyDelay = Duration::from_ms(10);
+constexpr Duration kApplyDelay = Duration::from_ms(50);
 constexpr std::uint64_t kApplyAtOnce = 1u << 20;
 constexpr std::size_t kFoldAtOnce = 2u << 20;
 
@@ -98,7 +98,7 @@ void Engine::record() {
 bool Engine::apply_is_urgent() const {
   return applying_.position - applying_.from >= kApplyAtOnce || s_.following.draining ||
          s_.following.no_room || s_.following.joining || s_.stage == Stage::Releasing ||
-         s_.issued - s_.record.tail > s_.record.ring_length / 4;
+         s_.issued - s_.applied > s_.record.ring_length / 4;
 }
 
 void Engine::apply(const Action& action) {

@@ -31,13 +31,22 @@ void apply(Work& w) {
   action.position = limit;
 }
 
+// Commits wait behind a sync of the image, on its disk and for its superblock: so it is made
+// seldom, for much at once; when nothing else is to be done; and when the log can be shortened only
+// by it.
+bool home_sync_due(const Work& w) {
+  const State& s = w.s;
+  const uint64_t ring = s.record.ring_length;
+  const bool idle = s.applied == s.issued && w.now >= s.hello_at;
+  const bool short_of_room = used(s) > ring / 2 && s.wanted.checkpoint == s.wanted.tail;
+  return s.applied - s.wanted.checkpoint >= ring / 8 || idle || short_of_room ||
+         s.following.draining || s.following.no_room;
+}
+
 void sync_home(Work& w) {
   State& s = w.s;
-  const bool idle = s.applied == s.issued && w.now >= s.hello_at;
   if (s.home_sync_outstanding || s.apply_outstanding || being_replaced(s) ||
-      s.applied <= s.wanted.checkpoint ||
-      (used(s) < s.record.ring_length / 4 && !idle && !s.following.draining &&
-       !s.following.no_room)) {
+      s.applied <= s.wanted.checkpoint || !home_sync_due(w)) {
     return;
   }
   s.home_sync_outstanding = true;
