@@ -73,6 +73,13 @@ class Bench {
     ADD_FAILURE() << "no message " << static_cast<int>(kind);
     return {};
   }
+  int count(ActionKind kind, MessageKind message = MessageKind::Hello) const {
+    int found = 0;
+    for (const Action& action : said_) {
+      found += action.kind == kind && (kind != ActionKind::Say || action.message.kind == message);
+    }
+    return found;
+  }
 
   Bench& settle() {
     while (wants(ActionKind::Record)) {
@@ -200,6 +207,47 @@ class Bench {
     hello.number = 1;
     hear(hello);
     return settle();
+  }
+  // This node serves, and the other one has followed it into step.
+  Bench& lead() {
+    serve();
+    give({.kind = EventKind::LinkUp});
+    their_epochs = state_->record.epochs;
+    Message hello = from_follower(MessageKind::Hello);
+    hello.number = 1;
+    hear(hello);
+    Message follow = from_follower(MessageKind::Follow);
+    follow.number = 1;
+    hear(follow).settle().pass(1_ms).settle();
+    Message joined = from_follower(MessageKind::Joined);
+    joined.epoch = said(MessageKind::Join).epoch;
+    hear(joined).settle();
+    take(ActionKind::ReadRegister);
+    give({.kind = EventKind::RegisterRead, .seen = held});
+    held = take(ActionKind::SwapRegister).wanted;
+    return give({.kind = EventKind::RegisterSwapped, .granted = true}).settle();
+  }
+  Message from_follower(MessageKind kind) {
+    Message m = from_peer(kind);
+    m.standing = Standing::CatchingUp;
+    m.granted = 0;
+    m.serving = false;
+    return m;
+  }
+  Bench& sent() {
+    Event event{.kind = EventKind::Sent};
+    event.position = take(ActionKind::Send).position;
+    event.number = state_->follower.number;
+    return give(event);
+  }
+  Bench& hear_ack(Position received, Position synced) {
+    Message ack = from_follower(MessageKind::Ack);
+    ack.standing = Standing::Together;
+    ack.granted = state_->record.epoch;
+    ack.number = state_->follower.number;
+    ack.position = received;
+    ack.synced = synced;
+    return hear(ack);
   }
   BatchHeader batch(Position position) {
     BatchHeader header;

@@ -8,6 +8,8 @@
 namespace cb::core::volume {
 namespace {
 
+constexpr Duration kAckDelay = Duration::from_ms(5);
+
 // In step before, and nobody went on without us since: in step still. What is only fetched from a
 // peer that does not write changes nothing of what we are worth.
 bool keeps_standing(const State& s) {
@@ -151,14 +153,30 @@ void try_to_join(Work& w) {
   s.damaged_until = 0;
 }
 
+// What was received and is not durable yet is told late and together: nobody waits for it, but for
+// room in the window, and for a flush in FastSync.
+bool received_is_awaited(const Work& w) {
+  const State& s = w.s;
+  const Following& f = s.following;
+  const bool flush = s.settings.mode == Mode::FastSync && f.flush > f.acked;
+  return f.acked != s.issued &&
+         (flush || s.issued - f.acked >= s.settings.window / 8 || w.now >= f.ack_at);
+}
+
 void acknowledge(Work& w) {
   State& s = w.s;
   Following& f = s.following;
   const bool again =
       f.missed && log_idle(s) && s.issued - s.record.tail <= s.record.ring_length / 4 * 3;
-  if (!f.ack && !again && f.acked == s.issued && f.acked_synced == s.synced) {
+  if (f.acked == s.issued) {
+    f.ack_at = Instant::never();
+  } else if (f.ack_at.is_never()) {
+    f.ack_at = w.now + kAckDelay;
+  }
+  if (!f.ack && !again && f.acked_synced == s.synced && !received_is_awaited(w)) {
     return;
   }
+  f.ack_at = Instant::never();
   f.ack = false;
   f.missed = f.missed && !again;
   f.acked = s.issued;
@@ -176,7 +194,7 @@ void stop_following(State& s) {
   Following& f = s.following;
   f.active = f.wanted = f.cutting = f.joining = f.copy_ended = false;
   f.preparing = f.draining = false;
-  f.silent_at = Instant::never();
+  f.silent_at = f.ack_at = Instant::never();
   f.flush = 0;
 }
 
@@ -260,9 +278,13 @@ void on_batch(Work& w) {
 }
 
 void on_note(Work& w) {
+  State& s = w.s;
+  const Message& m = *w.event.message;
   if (heard_from_leader(w)) {
-    learn(w.s, *w.event.message);
-    w.s.following.ack = true;
+    // The same once more is a question.
+    s.following.ack =
+        s.following.ack || (m.committed <= s.committed && m.flush <= s.following.flush);
+    learn(s, m);
   }
 }
 

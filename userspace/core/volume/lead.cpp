@@ -9,6 +9,8 @@
 namespace cb::core::volume {
 namespace {
 
+constexpr Duration kNoteDelay = Duration::from_ms(5);
+
 // While an epoch is being agreed on nothing of it is sent: the follower could not place it.
 Position may_send_to(const State& s) {
   const bool planned =
@@ -35,14 +37,21 @@ void send(Work& w) {
   action.message.committed = s.committed;
   action.message.flush = wanted_flush(s);
   f.noted_committed = s.committed;
-  f.noted_flush = action.message.flush;
+  f.noted_flush = std::max(f.noted_flush, action.message.flush);
 }
 
+// A flush is told at once, somebody waits for it. What is committed rides on the next batch, and
+// has a message of its own when none comes for a while.
 void note(Work& w) {
   State& s = w.s;
   Follower& f = s.follower;
   const Position flush = wanted_flush(s);
-  if (f.noted_committed == s.committed && f.noted_flush == flush && w.now < f.resend_at) {
+  if (f.noted_committed == s.committed) {
+    f.note_at = Instant::never();
+  } else if (f.note_at.is_never()) {
+    f.note_at = w.now + kNoteDelay;
+  }
+  if (flush <= f.noted_flush && w.now < f.note_at && w.now < f.resend_at) {
     return;
   }
   if (w.now >= f.resend_at) {
@@ -51,7 +60,8 @@ void note(Work& w) {
     f.resend_at = w.now + s.settings.resend;
   }
   f.noted_committed = s.committed;
-  f.noted_flush = flush;
+  f.noted_flush = std::max(f.noted_flush, flush);
+  f.note_at = Instant::never();
   Message& m = w.say(MessageKind::Note);
   m.number = f.number;
   m.committed = s.committed;
@@ -93,6 +103,8 @@ void on_follow(Work& w) {
   f.number = m.number;
   f.sent = f.received = m.position;
   f.synced = std::min(m.synced, m.position);
+  f.noted_committed = f.noted_flush = 0;  // what the one before was told
+  f.note_at = Instant::never();
   f.resend_at = w.now + s.settings.resend;
   s.peer.standing = m.standing;
   s.peer.granted = m.granted;

@@ -85,6 +85,7 @@ struct Follower {
   Instant resend_at = Instant::never();
   Position noted_committed = 0;
   Position noted_flush = 0;
+  Instant note_at = Instant::never();  // what is committed is told then
 };
 
 // We follow the peer.
@@ -94,14 +95,15 @@ struct Following {
   Instant silent_at = Instant::never();  // nothing was heard: follow anew
   Position acked = 0;
   Position acked_synced = 0;
-  bool ack = false;      // say it in any case
-  bool missed = false;   // a batch was dropped: it must be sent again
-  bool no_room = false;  // the next batch finds no room in the log
-  Position asked = 0;    // ... was asked for from here
-  bool heard = false;    // the last Follow was answered
-  uint64_t copied = 0;   // the last copy that was finished
-  bool wanted = false;   // preparations (truncation, record) run
-  Position cut = 0;      // where the own log is cut
+  Instant ack_at = Instant::never();  // what was received is told then
+  bool ack = false;                   // say it in any case
+  bool missed = false;                // a batch was dropped: it must be sent again
+  bool no_room = false;               // the next batch finds no room in the log
+  Position asked = 0;                 // ... was asked for from here
+  bool heard = false;                 // the last Follow was answered
+  uint64_t copied = 0;                // the last copy that was finished
+  bool wanted = false;                // preparations (truncation, record) run
+  Position cut = 0;                   // where the own log is cut
   Digest cut_digest;
   bool cutting = false;
   Position flush = 0;  // the writer's flush waits for it

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is said and synced at once because somebody waits for it, and what is left for later: a
+// commit pays for every message and every sync that comes in between.
+#include "tests/core_volume/bench.h"
+
+namespace cb::core::volume {
+namespace {
+
+constexpr auto kSay = ActionKind::Say;
+
+TEST(Pace, WhatIsReceivedIsToldLateAndWhatIsDurableAtOnce) {
+  Bench bench(Mode::Sync, Standing::Together, 1);
+  bench.follow();
+  const int before = bench.count(kSay, MessageKind::Ack);
+  bench.hear_batch(bench.batch(0)).append();
+  EXPECT_EQ(bench.count(kSay, MessageKind::Ack), before);
+  Message note = bench.from_peer(MessageKind::Note);
+  note.number = bench.state().following.number;
+  note.flush = kBlock;
+  bench.hear(note);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Ack), before) << "the flush is not done yet";
+  bench.sync();
+  EXPECT_EQ(bench.count(kSay, MessageKind::Ack), before + 1);
+  EXPECT_EQ(bench.said(MessageKind::Ack).synced, kBlock);
+  // Nobody waits for the second one, and its sender hears of it all the same.
+  bench.hear_batch(bench.batch(kBlock)).append();
+  EXPECT_EQ(bench.count(kSay, MessageKind::Ack), before + 1);
+  bench.pass(6_ms);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Ack), before + 2);
+  EXPECT_EQ(bench.said(MessageKind::Ack).position, 2 * kBlock);
+}
+
+TEST(Pace, InFastSyncAFlushWaitsForWhatIsReceived) {
+  Bench bench(Mode::FastSync, Standing::Together, 1);
+  bench.follow();
+  bench.hear_batch(bench.batch(0));
+  const int before = bench.count(kSay, MessageKind::Ack);
+  Message note = bench.from_peer(MessageKind::Note);
+  note.number = bench.state().following.number;
+  note.flush = kBlock;
+  bench.hear(note);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Ack), before + 1);
+  EXPECT_EQ(bench.said(MessageKind::Ack).position, kBlock);
+}
+
+TEST(Pace, ANoteThatSaysTheSameAgainIsAnswered) {
+  Bench bench(Mode::Sync, Standing::Together, 1);
+  bench.follow();
+  Message note = bench.from_peer(MessageKind::Note);
+  note.number = bench.state().following.number;
+  note.flush = kBlock;
+  const int before = bench.count(kSay, MessageKind::Ack);
+  bench.hear(note);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Ack), before);
+  bench.hear(note);  // its sender has missed something
+  EXPECT_EQ(bench.count(kSay, MessageKind::Ack), before + 1);
+}
+
+TEST(Pace, AFlushIsToldAtOnceAndWhatIsCommittedWithTheNextBatch) {
+  Bench bench;
+  bench.lead();
+  ASSERT_TRUE(bench.state().follower.active);
+  bench.write().sent();
+  const Position end = bench.state().issued;
+  int notes = bench.count(kSay, MessageKind::Note);
+  bench.append().flush(1);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Note), notes + 1);
+  EXPECT_EQ(bench.said(MessageKind::Note).flush, end);
+  bench.sync().hear_ack(end, end);
+  ASSERT_EQ(bench.state().committed, end);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Note), notes + 1);
+  bench.write();
+  EXPECT_EQ(bench.take(ActionKind::Send).message.committed, end);
+  bench.pass(6_ms);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Note), notes + 1) << "the batch has said it";
+}
+
+TEST(Pace, WhatIsCommittedIsToldByItselfWhenNoBatchComes) {
+  Bench bench;
+  bench.lead().write().sent();
+  const Position end = bench.state().issued;
+  bench.append().flush(1).sync().hear_ack(end, end);
+  const int notes = bench.count(kSay, MessageKind::Note);
+  EXPECT_LE(next_deadline(bench.state()), bench.state().follower.note_at);
+  bench.pass(6_ms);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Note), notes + 1);
+  EXPECT_EQ(bench.said(MessageKind::Note).committed, end);
+}
+
+// The image is synced for much at once, whatever the log keeps for a peer that may ask for it.
+TEST(Pace, TheImageIsSyncedSeldom) {
+  Bench bench;
+  bench.serve();
+  int syncs = 0;
+  for (int i = 0; i < 26; ++i) {  // of a ring of 64 blocks; two for each write
+    bench.write().flush(static_cast<uint64_t>(i + 1)).append().sync();
+    const Action apply = bench.take(ActionKind::Apply);
+    bench.give({.kind = EventKind::Applied, .position = apply.position, .digest = {1, 1}});
+    if (bench.wants(ActionKind::SyncHome)) {
+      bench.take(ActionKind::SyncHome);
+      bench.give({.kind = EventKind::HomeSynced}).settle();
+      ++syncs;
+    }
+  }
+  EXPECT_GE(syncs, 4);
+  EXPECT_LE(syncs, 8) << "a sync for nearly every commit";
+}
+
+}  // namespace
+}  // namespace cb::core::volume
