@@ -203,6 +203,9 @@ void Loop::run_timers() {
     return;
   }
   const Instant now = boottime_now();
+  if (timers_.begin()->first.at <= now && io_uring_sq_ready(ring_.get()) > 0) {
+    submit_now();  // disks work while the timers do: they may have much to send
+  }
   const std::uint64_t newest = last_timer_;
   auto timer = timers_.begin();
   while (timer != timers_.end() && timer->first.at <= now) {
