@@ -59,7 +59,7 @@ std::string opener_of(dev_t device) {
   std::error_code error;
   for (std::filesystem::directory_iterator at("/proc", error), end; !error && at != end;
        at.increment(error)) {
-    const std::string name = at->path().filename();
+    std::string name = at->path().filename();
     if (name != self && parse_number(name) && has_open(at->path(), device)) {
       return name;
     }

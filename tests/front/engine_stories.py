@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """crossbeat-volume with a real device, on one node that is alone; this script is its monitor and its register."""
 
+import contextlib
 import json
 import os
 import random
@@ -301,3 +302,42 @@ def self_test(tell, program):
         tell.check("and leaves nothing behind", set(ublk_devices()) <= OTHER_UBLK)
     else:
         tell.check("it says what is missing", done.returncode == 1 and "no /dev/ublk-control" in said, said)
+
+
+def stop_self_test(before):
+    """Stops the process of a self-test, when it has made its device. Its pid."""
+
+    def testing():
+        made = [device for device in ublk_devices() if device not in before]
+        pids = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if b"test-ublk" in (process / "cmdline").read_bytes().split(b"\0"):
+                    pids.append(int(process.name))
+        return made and pids and min(pids)
+
+    pid = wait_for("a self-test has a device", testing, every=0.001)
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+@story("a self-test that hangs")
+def hanging_self_test(tell, program):
+    if not HAS_UBLK:
+        return
+    with Engine(program, 64) as engine:
+        engine.front_end = "auto"
+        stopper = threading.Thread(target=stop_self_test, args=(ublk_devices(),))
+        stopper.start()
+        engine.start()
+        stopper.join()
+        front = engine.ask("status")["status"]["front_end"]
+        tell.check("the volume goes on with fuse", front["kind"] == "fuse" and engine.device.startswith("/dev/loop"), front)
+        tell.check("and says why", "its self-test has failed" in front["note"], front)
+        engine.ask("demote", hand_over=False)
+        engine.end(signal.SIGTERM)
+        engine.start()
+        front = engine.ask("status")["status"]["front_end"]
+        tell.check("the next process tries again, and it passes", front["kind"] == "ublk", front)
+        left = [device for device in ublk_devices() if device not in OTHER_UBLK]
+        tell.check("and it has taken away what the first test left", left == [engine.device], left)

@@ -20,6 +20,11 @@ class NamedFrontEnd final : public volume::FrontEnd {
     done(0);
   }
   void answer(std::uint64_t /*id*/, int /*error*/) override {}
+  void resize(std::uint64_t bytes, loop::Done done) override {
+    bytes_ = bytes;
+    done(0);
+  }
+  std::uint64_t bytes() const { return bytes_; }
   void detach(loop::Done done) override { done(bytes_ == 0 ? EINVAL : 0); }
   volume::FrontEndFacts facts() const override {
     volume::FrontEndFacts facts;
@@ -136,6 +141,26 @@ TEST_F(FrontChoiceTest, a_test_that_answers_too_late_finds_nobody) {
   { const ChosenFrontEnd front(choice()); }
   test_done_("");
   EXPECT_TRUE(attached_.empty());
+}
+
+TEST_F(FrontChoiceTest, the_chosen_one_gets_longer) {
+  NamedFrontEnd* chosen = nullptr;
+  FrontChoice with = choice();
+  with.ublk = [&chosen] {
+    auto made = std::make_unique<NamedFrontEnd>("ublk");
+    chosen = made.get();
+    return made;
+  };
+  ChosenFrontEnd front(std::move(with));
+  int told = -1;
+  front.resize(8192, [&](int error) { told = error; });
+  EXPECT_EQ(told, EOPNOTSUPP) << "there is none yet";
+  test_done_("");
+  attach(front);
+  front.resize(8192, [&](int error) { told = error; });
+  EXPECT_EQ(told, 0);
+  ASSERT_NE(chosen, nullptr);
+  EXPECT_EQ(chosen->bytes(), 8192U);
 }
 
 TEST_F(FrontChoiceTest, nothing_is_there_to_detach_before_a_choice) {

@@ -193,6 +193,7 @@ class ReplicatedTest : public testing::Test {
     options.volume.log_bytes = 16 << 20;
     options.volume.port = 7389;
     options.id = kVolumeId;
+    options.front_end = "ublk";
     options.key = std::string(64, 'a');
     options.cable_interface = "eth1";
     options.address = "10.0.0.1";

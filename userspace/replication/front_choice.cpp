@@ -79,6 +79,14 @@ void ChosenFrontEnd::detach(loop::Done done) {
   }
 }
 
+void ChosenFrontEnd::resize(std::uint64_t bytes, loop::Done done) {
+  if (chosen_) {
+    chosen_->resize(bytes, std::move(done));
+  } else {
+    done(EOPNOTSUPP);
+  }
+}
+
 volume::FrontEndFacts ChosenFrontEnd::facts() const {
   if (!chosen_) {
     volume::FrontEndFacts facts;

@@ -32,6 +32,7 @@ class ChosenFrontEnd final : public volume::FrontEnd {
               loop::Done done) override;
   void answer(std::uint64_t id, int error) override { chosen_->answer(id, error); }
   void detach(loop::Done done) override;
+  void resize(std::uint64_t bytes, loop::Done done) override;
   volume::FrontEndFacts facts() const override;
 
  private:
