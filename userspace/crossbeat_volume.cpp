@@ -53,7 +53,9 @@ create formats a volume and refuses to overwrite one:
   --instance-id       32 hexadecimal digits, the same on both nodes
   --fresh             holds nothing and takes the peer's copy (always so on node 1): for a new
                       machine in place of a primary that is lost
-  --log-device PATH, --home-device PATH   a block device in place of the file
+  --log-device PATH, --home-device PATH   a block device in place of the file; refused when it is in
+                      use, or holds anything at either end
+  --overwrite         whatever the devices hold
 check reads superblock, map and log and changes nothing:
   --json              for programs
 test-ublk makes a small device with the kernel's ublk driver, tries all that a volume needs of it, and
@@ -208,6 +210,7 @@ int parse(int argc, char** argv, Options& options) {
                                     {"fresh", no_argument, nullptr, 'f'},
                                     {"log-device", required_argument, nullptr, 'L'},
                                     {"home-device", required_argument, nullptr, 'H'},
+                                    {"overwrite", no_argument, nullptr, 'o'},
                                     {"json", no_argument, nullptr, 'j'},
                                     {"version", no_argument, nullptr, 'v'},
                                     {"help", no_argument, nullptr, 'h'},
@@ -242,6 +245,7 @@ int parse(int argc, char** argv, Options& options) {
       case 'f': options.format.fresh = true; break;
       case 'L': options.format.log_device = value; break;
       case 'H': options.format.home_device = value; break;
+      case 'o': options.format.overwrite = true; break;
       case 'j': options.json = true; break;
       case 'v': puts("crossbeat-volume " CROSSBEAT_VERSION); return kExitDone;
       case 'h': fputs(kHelp, stdout); return kExitDone;

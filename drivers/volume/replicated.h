@@ -42,7 +42,9 @@ struct ReplicatedOptions {
   std::string root;      // of the node; "" is /
   std::string instance;  // the primary's health-monitor address
   core::volume::Node node = 0;
-  std::string directory;  // holds one folder for each instance
+  std::string directory;   // holds one folder for each instance
+  std::string log_device;  // block devices in place of files, of a copy that is made; empty: none
+  std::string home_device;
   config::Volume volume;
   // Nothing: an unpaired primary, which takes what its folder holds.
   std::optional<config::VolumeId> id;

@@ -95,9 +95,17 @@ void Replicated::create_copy() {
                         "--log",          std::to_string(options_.volume.log_bytes),
                         "--node",         "1",
                         "--instance-id",  id_text(*options_.id)};
+        for (const auto& [option, device] : {std::pair("--log-device", options_.log_device),
+                                             std::pair("--home-device", options_.home_device)}) {
+          if (!device.empty()) {
+            plan.command.insert(plan.command.end(), {option, device});
+          }
+        }
         auto last = std::make_shared<std::string>();
+        // A device is filled with zeros first.
+        const Duration within = Duration::from_s(options_.home_device.empty() ? 60 : 24 * 60 * 60);
         loop::run_command(
-            loop_, hands_, std::move(plan), boottime_now() + Duration::from_s(60),
+            loop_, hands_, std::move(plan), boottime_now() + within,
             [last](std::string_view line) { *last = line; },
             leash_.guard([this, last](int failed, const std::string& text) {
               if (failed != 0) {

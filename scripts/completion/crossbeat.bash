@@ -16,7 +16,7 @@ _crossbeat_options() {
     switchover | restart | stop) echo "--dry-run --no-wait" ;;
     failover) echo "--dry-run --no-wait --force --accept-loss" ;;
     failback) echo "--dry-run --no-wait --force" ;;
-    volume) echo "--dry-run --format --fresh --aside --offline --stop --no-wait --size --grow-fs" ;;
+    volume) echo "--dry-run --format --fresh --aside --overwrite --offline --stop --no-wait --size --grow-fs" ;;
     resync) echo "--dry-run --full --victim --pause --continue --force" ;;
     maintenance) echo "--dry-run --no-wait --for" ;;
     set) echo "--dry-run --failover --failback" ;;

@@ -141,6 +141,8 @@ TEST(GoodFile, FullIsTakenOverWordForWord) {
                            .mount_options = "noatime,nodiratime",
                            .port = 7500};
   expected.volume_directory = "/srv/volumes";
+  expected.volume_log_device = "/dev/nvme0n1p3";
+  expected.volume_home_device = "/dev/disk/by-id/wwn-0x5000c500";
   expected.volume_stuck_after = 300_s;
   expected.volume_front_end = "ublk";
   EXPECT_EQ(node, expected);

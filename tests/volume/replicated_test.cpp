@@ -144,6 +144,19 @@ TEST_F(ReplicatedTest, ASecondaryMakesItsCopyItself) {
                        to_hex(kVolumeId));
 }
 
+TEST_F(ReplicatedTest, ASecondarysCopyLiesOnTheDevicesThatItsNodeNames) {
+  options.node = 1;
+  options.log_device = "/dev/of-the-log";
+  options.home_device = "/dev/of-the-image";
+  script("echo \"$@\" >>" + folder.at("starts") +
+         "\n[ \"$1\" != create ] || exit 0\nexec sleep 1000");
+  open_driver();
+  ASSERT_TRUE(until([&] { return std::filesystem::exists(folder.at("vol/10.0.0.1/volume.id")); }));
+  std::string words;
+  std::getline(std::ifstream(folder.at("starts")), words);
+  EXPECT_THAT(words, HasSubstr(" --log-device /dev/of-the-log --home-device /dev/of-the-image"));
+}
+
 TEST_F(ReplicatedTest, ACopyOfAnotherVolumeIsLeftAlone) {
   options.node = 1;
   options.id = config::VolumeId{1};

@@ -40,6 +40,8 @@ volume::ReplicatedOptions options_for(const World& world, const std::optional<co
   options.program = world.volume_program;
   options.root = world.root;
   options.directory = node.volume_directory;
+  options.log_device = node.volume_log_device;
+  options.home_device = node.volume_home_device;
   options.front_end = node.volume_front_end;
   options.key = replication_key_text(pair);
   if (!pair) {

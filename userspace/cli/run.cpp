@@ -353,6 +353,8 @@ class CommandLine {
     create->add_flag("--format", create_.format, "The first mount makes a file system on it");
     create->add_flag("--fresh", create_.fresh, "An empty copy, which the peer fills");
     create->add_flag("--aside", create_.aside, "Keep the copy that is there under another name");
+    create->add_flag("--overwrite", create_.overwrite,
+                     "Whatever log_device and home_device hold is lost");
     takes_dry_run(create);
     verb(*volume_verb, "status", "How the copies stand: position, progress, what it waits for",
          "Example:\n  crossbeat volume status --json | jq '.volumes[0].sync'",

@@ -67,9 +67,10 @@ int events(const Context& context, const EventsOptions& wanted);
 
 // volume_verbs.cpp
 struct VolumeCreate {
-  bool format = false;  // the first mount makes a file system
-  bool fresh = false;   // an empty copy, of a primary that was replaced
-  bool aside = false;   // keep the copy that is there under another name
+  bool format = false;     // the first mount makes a file system
+  bool fresh = false;      // an empty copy, of a primary that was replaced
+  bool aside = false;      // keep the copy that is there under another name
+  bool overwrite = false;  // whatever the configured devices hold
 };
 int volume_create(const Context& context, const VolumeCreate& wanted);
 int volume_status(const Context& context);

@@ -31,6 +31,8 @@ struct Described {
   config::Volume volume;
   std::string instance;
   std::string folder;
+  std::string log_device;
+  std::string home_device;
   bool primary = true;
   std::optional<config::VolumeId> id;  // of the pairing; nothing: not paired
 };
@@ -72,6 +74,8 @@ Result<Described> describe(const Context& context) {
   if (pair != nullptr && pair->volume) {
     described.id = pair->volume->id;
   }
+  described.log_device = node.value.volume_log_device;
+  described.home_device = node.value.volume_home_device;
   described.folder = config::volume_folder(root, node.value.volume_directory, described.instance);
   return described;
 }
@@ -129,7 +133,18 @@ int make_copy(const Context& context, const Described& described, const VolumeCr
   if (wanted.fresh) {
     command.emplace_back("--fresh");
   }
-  const auto ran = run_command(command, Duration::from_s(600));
+  for (const auto& [option, device] : {std::pair("--log-device", described.log_device),
+                                       std::pair("--home-device", described.home_device)}) {
+    if (!device.empty()) {
+      command.insert(command.end(), {option, device});
+    }
+  }
+  if (wanted.overwrite) {
+    command.emplace_back("--overwrite");
+  }
+  // A device is filled with zeros first.
+  const auto ran =
+      run_command(command, Duration::from_s(described.home_device.empty() ? 600 : 24 * 60 * 60));
   if (!ran || ran->code != 0) {
     return context.complain(kFailed,
                             "the copy could not be made: " +

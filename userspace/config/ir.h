@@ -160,6 +160,8 @@ struct Node {
 
   // What is replicated is the primary's to say; where a copy lies, each node's.
   std::optional<Volume> volume;
+  std::string volume_log_device;  // [volume] log_device, home_device: empty: files in `directory`
+  std::string volume_home_device;
   std::string volume_directory;   // [volume] directory: holds one folder for each instance
   Duration volume_stuck_after{};  // [volume] stuck_after, default 2 min
   std::string volume_front_end;   // [volume] front_end: "auto" (default), "fuse", "ublk"

@@ -144,7 +144,12 @@ std::string volume_table(const Node& node) {
   if (node.role == core::Role::Primary && !node.volume) {
     return "";
   }
+  const auto device = [](const char* key, const std::string& path) {
+    return path.empty() ? std::string() : line(key, quoted(path));
+  };
   return "\n[volume]\n" + line("directory", quoted(node.volume_directory)) +
+         device("log_device", node.volume_log_device) +
+         device("home_device", node.volume_home_device) +
          line("stuck_after", time(node.volume_stuck_after)) +
          line("front_end", quoted(node.volume_front_end)) +
          (node.volume ? volume_text(*node.volume) : "");

@@ -259,11 +259,28 @@ void read_monitor(Reader table, Node& node) {
   table.finish();
 }
 
+void read_device(Reader& table, std::string_view key, std::string& device) {
+  put(device, table.text(key));
+  const bool plain = device.starts_with("/dev/") && device.size() <= 200 &&
+                     !device.ends_with('/') && device.find("/.") == std::string::npos &&
+                     std::all_of(device.begin(), device.end(), [](char c) {
+                       return c > ' ' && c < '\x7f' && c != '"' && c != '\\';
+                     });
+  if (!device.empty() && !plain) {
+    table.wrong(key, "must be a block device's full path, such as \"/dev/nvme0n1p3\"");
+  }
+}
+
 void read_volume(Reader table, Node& node, Notes& notes) {
   put(node.volume_directory, table.text("directory"));
   if (!node.volume_directory.starts_with('/')) {
     table.wrong("directory",
                 "must be a folder's full path, such as \"/var/lib/crossbeat/volumes\"");
+  }
+  read_device(table, "log_device", node.volume_log_device);
+  read_device(table, "home_device", node.volume_home_device);
+  if (!node.volume_log_device.empty() && node.volume_log_device == node.volume_home_device) {
+    table.wrong("home_device", "must be another device than log_device");
   }
   put(node.volume_stuck_after, table.duration("stuck_after", 1_s, 86400_s));
   static const std::array<std::string, 3> kFrontEnds = {"auto", "fuse", "ublk"};
@@ -279,7 +296,7 @@ void read_volume(Reader table, Node& node, Notes& notes) {
   if (node.volume && !primary) {
     table.wrong("size",
                 "the volume is the primary's to describe, and comes here by pairing; a secondary "
-                "says only directory, stuck_after and front_end");
+                "says only where its copy lies, stuck_after and front_end");
   }
   if (!primary) {
     node.volume.reset();

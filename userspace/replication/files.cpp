@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "core/volume/dirty_map.h"
 #include "core/volume/scan.h"
+#include "replication/device.h"
 #include "replication/log.h"
 #include "replication/sums.h"
 
@@ -91,20 +92,12 @@ Result<> fill(int fd, std::uint64_t bytes, const std::string& path) {
 
 // A file of this length, or a link to a device that has at least as much.
 Result<> make_part(const std::string& path, const std::string& device, std::uint64_t bytes,
-                   bool allocate) {
+                   bool allocate, const std::string& folder = {}, bool overwrite = false) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
     return cannot("remove the old " + path);
   }
   if (!device.empty()) {
-    const Fd fd(::open(device.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
-    if (!fd) {
-      return cannot("open " + device);
-    }
-    CB_TRY(room, bytes_of(fd.get(), device));
-    if (room < bytes) {
-      return fail(ENOSPC, device + " has " + std::to_string(room) + " bytes, " +
-                              std::to_string(bytes) + " are needed");
-    }
+    CB_TRY(fd, claim_device(device, bytes, folder, overwrite));
     // Two new copies are alike: what is never written reads as zeros on both. (Batches of an
     // earlier life in a log are kept out by their generation.)
     std::uint64_t range[2] = {0, bytes};
@@ -284,6 +277,9 @@ Result<> create(const Format& f) {
     return fail(EINVAL, "the log has at least " + std::to_string(kLogBytesMin) +
                             " bytes, a multiple of 4096");
   }
+  if (!f.log_device.empty() && f.log_device == f.home_device) {
+    return fail(EINVAL, "log and image lie on devices of their own, or on none");
+  }
   if (f.node > 1 || (f.instance_high == 0 && f.instance_low == 0)) {
     return fail(EINVAL, "the node is 0 or 1, and the instance's id not zero");
   }
@@ -296,8 +292,9 @@ Result<> create(const Format& f) {
     return fail(EEXIST, "there is a volume in " + f.folder + " already");
   }
   CB_TRY_DO(make_part(f.folder + "/map", "", 2 * map_slot_bytes(f.volume_bytes), true));
-  CB_TRY_DO(make_part(f.folder + "/log", f.log_device, f.log_bytes, true));
-  CB_TRY_DO(make_part(f.folder + "/home", f.home_device, f.volume_bytes, false));
+  CB_TRY_DO(make_part(f.folder + "/log", f.log_device, f.log_bytes, true, f.folder, f.overwrite));
+  CB_TRY_DO(
+      make_part(f.folder + "/home", f.home_device, f.volume_bytes, false, f.folder, f.overwrite));
   CB_TRY_DO(make_part(f.folder + "/sums", "", Sums::sum_bytes(f.volume_bytes), true));
 
   Record record;

@@ -25,6 +25,7 @@ struct Format {
   bool fresh = false;       // holds nothing: waits for the peer's copy. Always so on node 1
   std::string log_device;   // empty: a file
   std::string home_device;  // empty: a sparse file
+  bool overwrite = false;   // whatever the devices hold
 };
 
 inline constexpr std::uint64_t kLogBytesMin = 8u << 20;
