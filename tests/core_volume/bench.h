@@ -258,8 +258,9 @@ class Bench {
     header.digest = digest_after(state_->issued_digest, header);
     return header;
   }
-  Bench& hear_batch(const BatchHeader& header) {
+  Bench& hear_batch(const BatchHeader& header, Position committed = 0) {
     Message m = from_peer(MessageKind::Batch);
+    m.committed = committed;
     m.number = state_->following.number;
     m.position = header.position;
     return hear(m, &header);

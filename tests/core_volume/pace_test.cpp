@@ -31,6 +31,47 @@ TEST(Pace, WhatIsReceivedIsToldLateAndWhatIsDurableAtOnce) {
   EXPECT_EQ(bench.said(MessageKind::Ack).position, 2 * kBlock);
 }
 
+// A database's log: write, flush, write, flush. The follower need not be asked every time.
+TEST(Pace, WhereEachWriteIsFlushedTheFollowerSyncsByItself) {
+  Bench bench(Mode::Sync, Standing::Together, 1);
+  bench.follow();
+  Position at = 0;
+  const auto next = [&](Position committed) {
+    bench.hear_batch(bench.batch(at), committed).append();
+    at += kBlock;
+    const bool synced = bench.wants(ActionKind::Sync);
+    if (synced) {
+      bench.sync();
+    }
+    return synced;
+  };
+  int asked = 0;
+  while (!next(at)) {
+    ASSERT_LT(++asked, 8) << "it never learns";
+    Message note = bench.from_peer(MessageKind::Note);
+    note.number = bench.state().following.number;
+    note.flush = at;
+    bench.hear(note).sync();
+  }
+  EXPECT_GE(asked, 3) << "after one or two it may as well be chance";
+  EXPECT_EQ(bench.said(MessageKind::Ack).synced, at);
+  EXPECT_TRUE(next(at));
+  // Writes that nobody flushes end it.
+  next(at - kBlock);
+  EXPECT_FALSE(next(at - 2 * kBlock));
+  EXPECT_FALSE(next(at - 3 * kBlock));
+}
+
+TEST(Pace, CatchingUpIsNotTakenForADatabase) {
+  Bench bench(Mode::Sync, Standing::Together, 1);
+  bench.follow();
+  for (int i = 0; i < 12; ++i) {
+    const Position at = static_cast<Position>(i) * kBlock;
+    bench.hear_batch(bench.batch(at), 40 * kBlock).append();
+    EXPECT_FALSE(bench.wants(ActionKind::Sync)) << i;
+  }
+}
+
 TEST(Pace, InFastSyncAFlushWaitsForWhatIsReceived) {
   Bench bench(Mode::FastSync, Standing::Together, 1);
   bench.follow();
@@ -74,6 +115,19 @@ TEST(Pace, AFlushIsToldAtOnceAndWhatIsCommittedWithTheNextBatch) {
   EXPECT_EQ(bench.take(ActionKind::Send).message.committed, end);
   bench.pass(6_ms);
   EXPECT_EQ(bench.count(kSay, MessageKind::Note), notes + 1) << "the batch has said it";
+}
+
+TEST(Pace, AFlushOfWhatIsDurableThereAlreadyIsNotTold) {
+  Bench bench;
+  bench.lead().write().sent();
+  const Position end = bench.state().issued;
+  bench.append().hear_ack(end, end);
+  const int notes = bench.count(kSay, MessageKind::Note);
+  bench.flush(1);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Note), notes);
+  EXPECT_FALSE(bench.wants(ActionKind::AnswerFlushes)) << "it is not durable here";
+  bench.sync();
+  EXPECT_EQ(bench.take(ActionKind::AnswerFlushes).number, 1u);
 }
 
 TEST(Pace, WhatIsCommittedIsToldByItselfWhenNoBatchComes) {

@@ -108,7 +108,7 @@ void pump_sync(Work& w) {
   }
   const bool awaited = wanted_flush(s) > s.synced || s.following.flush > s.synced ||
                        s.following.joining || s.following.copy_ended || s.following.draining ||
-                       s.held || s.stage == Stage::Promoting;
+                       s.held || s.stage == Stage::Promoting || flush_is_expected(s);
   if (!awaited && s.appended - s.synced < s.settings.unsynced_max && w.now < s.sync_at) {
     return;
   }

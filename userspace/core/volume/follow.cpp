@@ -9,6 +9,8 @@ namespace cb::core::volume {
 namespace {
 
 constexpr Duration kAckDelay = Duration::from_ms(5);
+constexpr int kFlushedEnough = 4;
+constexpr int kFlushedMost = 8;
 
 // In step before, and nobody went on without us since: in step still. What is only fetched from a
 // peer that does not write changes nothing of what we are worth.
@@ -48,6 +50,13 @@ bool at_rest(const State& s) {
 void learn(State& s, const Message& m) {
   s.committed = std::max(s.committed, std::min(m.committed, s.issued));
   s.following.flush = std::max(s.following.flush, m.flush);
+}
+
+// A database flushes what it writes before it writes more: then each batch comes when exactly what is
+// before it is committed. (While catching up more than that is.)
+void notice_flushes(State& s, const Message& m) {
+  int& flushed = s.following.flushed;
+  flushed = m.committed == m.position ? std::min(flushed + 1, kFlushedMost) : flushed / 2;
 }
 
 bool take(Work& w, const BatchHeader& batch) {
@@ -190,12 +199,18 @@ void acknowledge(Work& w) {
 
 }  // namespace
 
+// Then it is made durable before the writer asks: its flush finds that done, or under way.
+bool flush_is_expected(const State& s) {
+  return s.following.active && s.following.flushed >= kFlushedEnough;
+}
+
 void stop_following(State& s) {
   Following& f = s.following;
   f.active = f.wanted = f.cutting = f.joining = f.copy_ended = false;
   f.preparing = f.draining = false;
   f.silent_at = f.ack_at = Instant::never();
   f.flush = 0;
+  f.flushed = 0;
 }
 
 void prepare_to_follow(Work& w, const Comparison& c) {
@@ -266,6 +281,7 @@ void on_batch(Work& w) {
       s.following.missed = true;  // asked for again when there is room
       return;
     }
+    notice_flushes(s, m);
   } else {
     s.following.ack =
         true;  // a double, or behind a gap: say where we are, and ask once for the gap

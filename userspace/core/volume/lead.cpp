@@ -51,7 +51,8 @@ void note(Work& w) {
   } else if (f.note_at.is_never()) {
     f.note_at = w.now + kNoteDelay;
   }
-  if (flush <= f.noted_flush && w.now < f.note_at && w.now < f.resend_at) {
+  const bool told = flush <= std::max(f.noted_flush, f.synced);  // or done without being told
+  if (told && w.now < f.note_at && w.now < f.resend_at) {
     return;
   }
   if (w.now >= f.resend_at) {

@@ -107,6 +107,7 @@ struct Following {
   Digest cut_digest;
   bool cutting = false;
   Position flush = 0;  // the writer's flush waits for it
+  int flushed = 0;     // how often of late a batch came when all before it was committed
   Message join;        // a Join that waits until we have what it names
   bool joining = false;
   Position image_at = 0;  // copy ended: an image again from this position on
