@@ -96,7 +96,8 @@ void Engine::record() {
 // ---- the home image
 
 bool Engine::apply_is_urgent() const {
-  return applying_.position - applying_.from >= kApplyAtOnce || s_.following.draining ||
+  const bool compared = s_.verifying.side != Verifying::Side::None;  // the peer waits for it
+  return applying_.position - applying_.from >= kApplyAtOnce || compared || s_.following.draining ||
          s_.following.no_room || s_.following.joining || s_.stage == Stage::Releasing ||
          s_.issued - s_.applied > s_.record.ring_length / 4;
 }
