@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "crossbeat_version.h"
+#include "drivers/volume/io_flusher.h"
 #include "drivers/volume/keeper.h"
 #include "drivers/volume/ublk_test.h"
 #include "replication/back_ends.h"
@@ -99,12 +100,7 @@ void harden() {
   (void)setrlimit(RLIMIT_MEMLOCK, &endless);  // ignored: without the right the next call tells
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, -1);
-#ifdef PR_SET_IO_FLUSHER
-  if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0) {
-    log_warning("volume: PR_SET_IO_FLUSHER is refused (%s): under memory pressure writes may stall",
-                to_text(fail(errno, "prctl")).c_str());
-  }
-#endif
+  volume::become_io_flusher();
   if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
     log_warning("volume: memory is not locked (%s): under memory pressure writes may stall",
                 to_text(fail(errno, "mlockall")).c_str());

@@ -3,7 +3,6 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <sys/prctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "drivers/volume/io_flusher.h"
 #include "drivers/volume/keeper.h"
 #include "drivers/volume/loop_device.h"
 
@@ -61,11 +61,7 @@ void Fuse::attach(std::uint64_t bytes, std::function<void(const Request&)> take,
   bytes_ = bytes;
   take_ = std::move(take);
   attached_ = std::move(done);
-  // Writes of a file system wait for this thread: its own memory must not wait for such writes.
-  if (::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0) {
-    log_warning("volume: PR_SET_IO_FLUSHER: %s; under memory pressure the volume may stall",
-                std::strerror(errno));
-  }
+  become_io_flusher();
   if (const auto connected = fuse_ ? go_on_after_failure() : connect(); !connected) {
     const Error error = connected.error();
     end_attach(error.code, error.what.c_str());

@@ -3,7 +3,6 @@
 // How a volume comes by its ublk device: what an earlier process left, or a new one. Step by step,
 // since the kernel answers each command in a later turn.
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "drivers/volume/io_flusher.h"
 #include "drivers/volume/ublk.h"
 #include "drivers/volume/ublk_errands.h"
 #include "drivers/volume/ublk_privilege.h"
@@ -126,11 +126,7 @@ void Ublk::attach(std::uint64_t bytes, std::function<void(const Request&)> take,
   facts_ = {};
   facts_.kind = "ublk";
   patience_ = boottime_now() + kPatience;
-  // Writes of a file system wait for this thread: its own memory must not wait for such writes.
-  if (::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0) {
-    log_warning("volume: PR_SET_IO_FLUSHER: %s; under memory pressure the volume may stall",
-                std::strerror(errno));
-  }
+  become_io_flusher();
   auto ring = UblkRing::open(loop_);
   if (!ring) {
     end_attach(ring.error().code, ring.error().what);

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "drivers/volume/io_flusher.h"
+
+#include <sys/prctl.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+
+namespace cb::volume {
+
+void become_io_flusher() {
+  static bool told = false;  // by the loop's thread: a volume's process has one
+  if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0 && !told) {
+    told = true;
+    log_warning("volume: PR_SET_IO_FLUSHER is refused (%s): under memory pressure writes may stall",
+                std::strerror(errno));
+  }
+}
+
+}  // namespace cb::volume
