@@ -105,7 +105,7 @@ CB_STATIC_ASSERT(sizeof(struct cb_heartbeat) == 128, "wire layout");
  * and the other way round. All maps but the keys may be dumped with bpftool by the curious.
  */
 
-#define CB_MAPS_VERSION 1
+#define CB_MAPS_VERSION 2
 #define CB_PAIRINGS_MAX 16
 #define CB_PATHS_MAX (CB_PAIRINGS_MAX * CB_LINKS) /* path = slot * CB_LINKS + link */
 #define CB_PROBE_RING 64 /* outstanding probes per path; power of two */
@@ -138,9 +138,8 @@ enum cb_guard_mode {
 	CB_GUARD_SOLO = 2, /* open whatever happens: nobody else may serve */
 };
 
-/* What this node says of itself in one pairing. Guarded by `generation` (odd while being written). */
+/* What this node says of itself in one pairing. */
 struct cb_facts {
-	__u64 generation;
 	__u64 term;
 	__u64 command_term;
 	__u64 position;
@@ -159,7 +158,14 @@ struct cb_pair {
 	__u64 pairing; /* 0: slot is free */
 	__u32 grant_us; /* what every frame of ours grants now; 0: nothing. One word: the switch of the lease */
 	__u32 guard_mode; /* enum cb_guard_mode */
-	struct cb_facts facts;
+	/*
+	 * facts[turn & 1] is what holds; the next is written beside it, then turn grows by one. So a
+	 * writer that is interrupted, or killed, never makes a reader wait: the probe thread runs at a
+	 * higher priority than the monitor's loop and would wait for ever for what it keeps from
+	 * running.
+	 */
+	__u64 turn;
+	struct cb_facts facts[2];
 };
 
 /* map cb_leases[CB_PAIRINGS_MAX]. Writer: the programs and, through the same inline code, the probe thread. */
@@ -245,7 +251,7 @@ enum cb_drop {
 	CB_DROP_STALE_ANSWER, /* a newer probe was answered already, or this one was */
 	CB_DROP_OTHER_BOOT, /* answer to a probe of an earlier boot, or own frame come back */
 	CB_DROP_FUTURE, /* echoes a time of ours that has not come */
-	CB_DROP_BUSY, /* our facts were being written; the next probe is answered */
+	CB_DROP_BUSY, /* our facts changed while they were read; the next probe is answered */
 	CB_DROPS,
 };
 #define CB_DROP_NAMES                                                                              \

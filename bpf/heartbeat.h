@@ -158,19 +158,17 @@ CB_INLINE __u32 cb_monitor_age_us(const struct cb_node *node, __u64 now)
 }
 
 /*
- * Writes our facts into a frame. Returns 0 when they were being written (the caller drops; the next
- * one works). A monitor killed while it wrote will never finish: then half-written facts go out,
- * marked as a dead monitor's, since silence would tell the peer that our kernel is dead.
+ * Writes our facts into a frame. Returns 0 when they changed meanwhile (the caller drops; the next
+ * one works). A monitor that is killed or held up while it writes hinders nobody: what it last
+ * published holds, since silence would tell the peer that our kernel is dead.
  */
 CB_INLINE int cb_fill_facts(struct cb_heartbeat *hb, const struct cb_view *v, __u64 now)
 {
-	const struct cb_facts *f = &v->pair->facts;
 	const int exited = CB_READ_ONCE(v->node->exit_ns) != 0;
-	const __u64 generation = CB_READ_ONCE(f->generation);
+	const __u64 turn = CB_READ_ONCE(v->pair->turn);
+	const struct cb_facts *f = &v->pair->facts[turn & 1];
 	__u32 flags;
 
-	if ((generation & 1) && !exited)
-		return 0;
 	CB_ORDER();
 	flags = CB_READ_ONCE(f->flags);
 	if (exited)
@@ -193,17 +191,23 @@ CB_INLINE int cb_fill_facts(struct cb_heartbeat *hb, const struct cb_view *v, __
 	hb->boot = CB_BE64(CB_READ_ONCE(v->node->boot));
 	hb->stamp_ns = CB_BE64(now);
 	CB_ORDER();
-	return exited || CB_READ_ONCE(f->generation) == generation;
+	/* Our copy is written again only after the turn has moved on. */
+	return CB_READ_ONCE(v->pair->turn) == turn;
 }
 
-/* Publishes our facts. One writer: the monitor. The generation of `facts` is not used. */
-CB_INLINE void cb_write_facts(struct cb_facts *to, const struct cb_facts *facts)
+/* What holds. For the writer, and for whoever knows that nobody writes. */
+CB_INLINE struct cb_facts *cb_facts_of(struct cb_pair *pair)
 {
-	/* Odd already: an earlier monitor was killed in here. */
-	const __u64 generation = CB_READ_ONCE(to->generation) | 1;
+	return &pair->facts[CB_READ_ONCE(pair->turn) & 1];
+}
 
-	CB_WRITE_ONCE(to->generation, generation);
-	CB_ORDER();
+/* Publishes our facts. One writer: the monitor. */
+CB_INLINE void cb_write_facts(struct cb_pair *pair, const struct cb_facts *facts)
+{
+	const __u64 turn = CB_READ_ONCE(pair->turn) + 1;
+	struct cb_facts *to = &pair->facts[turn & 1];
+
+	CB_ORDER(); /* the turn before this one was published before its copy is overwritten */
 	CB_WRITE_ONCE(to->term, facts->term);
 	CB_WRITE_ONCE(to->command_term, facts->command_term);
 	CB_WRITE_ONCE(to->position, facts->position);
@@ -217,7 +221,7 @@ CB_INLINE void cb_write_facts(struct cb_facts *to, const struct cb_facts *facts)
 	CB_WRITE_ONCE(to->unanswered[0], facts->unanswered[0]);
 	CB_WRITE_ONCE(to->unanswered[1], facts->unanswered[1]);
 	CB_ORDER();
-	CB_WRITE_ONCE(to->generation, generation + 1);
+	CB_WRITE_ONCE(pair->turn, turn);
 }
 
 /*
@@ -513,7 +517,7 @@ CB_INLINE struct cb_verdict cb_heartbeat(const struct cb_view *v, struct cb_hear
 /*
  * Makes the next probe of a path: the probe thread's side. The caller has not yet stored it in
  * cb_probes: it stores sent_ns[sequence % CB_PROBE_RING] = now, then sequence, and only then sends.
- * Returns 0 when our facts were being written: try again.
+ * Returns 0 when our facts changed meanwhile: try again.
  */
 CB_INLINE int cb_make_probe(const struct cb_view *v, struct cb_heartbeat *hb, __u32 link,
 			    __u64 sequence, __u64 now)

@@ -301,7 +301,7 @@ void Bed::pair(unsigned slot, NativeNode& far, uint64_t seed, uint64_t far_boot)
   far.node.udp_port = kPort;
   far.node.beat_ns = now_ns();
   far.pairs[0].pairing = id;
-  far.pairs[0].facts.term = 7;
+  cb_facts_of(&far.pairs[0])->term = 7;
   std::memcpy(far.keys[0].transmit, keys.receive, sizeof keys.receive);
   std::memcpy(far.keys[0].receive, keys.transmit, sizeof keys.transmit);
 

@@ -101,20 +101,9 @@ class Story {
         .bytes();
   }
 
-  // While its facts are being written a monitor sends nothing.
-  static bool is_writing(const cb_pair& pair) { return pair.facts.generation % 2 != 0; }
+  void far_probes() { send(true, envelope(far_.probe(0, link_, now_)), true); }
 
-  void far_probes() {
-    if (!is_writing(far_.pairs[0])) {
-      send(true, envelope(far_.probe(0, link_, now_)), true);
-    }
-  }
-
-  void near_probes() {
-    if (!is_writing(near_.pairs[3])) {
-      send(false, envelope(near_.probe(3, link_, now_)), true);
-    }
-  }
+  void near_probes() { send(false, envelope(near_.probe(3, link_, now_)), true); }
 
   struct OnItsWay {
     bool to_near;
@@ -159,11 +148,9 @@ class Story {
   // An answer of far, for bending. If far does not answer, our own frame come back.
   Heartbeat far_answer() {
     Heartbeat hb{};
-    if (!is_writing(near_.pairs[3])) {
-      Bytes frame = envelope(near_.probe(3, link_, now_));
-      far_.receive(link_, frame, now_, kFarMac);
-      std::memcpy(&hb, frame.data() + frame.size() - sizeof hb, sizeof hb);
-    }
+    Bytes frame = envelope(near_.probe(3, link_, now_));
+    far_.receive(link_, frame, now_, kFarMac);
+    std::memcpy(&hb, frame.data() + frame.size() - sizeof hb, sizeof hb);
     return hb;
   }
 
@@ -196,15 +183,15 @@ class Story {
     cb_pair& pair = node.pairs[&node == &near_ ? 3 : 0];
     switch (byte() % 6) {
       case 0: pair.grant_us = static_cast<uint32_t>(word()); break;
-      case 1: pair.facts.generation += 1; break;
+      case 1: pair.turn += 1; break;  // the facts before
       case 2: node.node.exit_ns ^= 1; break;
       case 3: node.node.beat_ns = word(); break;
       case 4: {
         cb_facts facts{};
         facts.flags = static_cast<uint32_t>(word());
         facts.term = word();
-        cb_write_facts(&pair.facts, &facts);
-        require(pair.facts.generation % 2 == 0);
+        cb_write_facts(&pair, &facts);
+        require(cb_facts_of(&pair)->term == facts.term);
         break;
       }
       default: start_anew(node, &node == &near_ ? near_granted_ : far_granted_); break;
@@ -317,7 +304,7 @@ class Story {
     const Outcome outcome = near_.receive(link_, frame, now_, kNearMac);
     cb_path& path = near_.paths[3 * CB_LINKS + link_];
     const cb_path& was = before.paths[3 * CB_LINKS + link_];
-    if (outcome.kind == Outcome::Kind::Answer || outcome.why == CB_DROP_BUSY) {
+    if (outcome.kind == Outcome::Kind::Answer) {
       path.probes_received = was.probes_received;
       path.answers_sent = was.answers_sent;
     }

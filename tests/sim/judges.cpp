@@ -63,8 +63,9 @@ bool World::still_commands(int index, const Pairing& p) const {
 
 void World::judge_serving(Machine& m, Slot& s) {
   Pairing& p = pairings_[static_cast<size_t>(s.pairing)];
-  const uint64_t term = s.pair.facts.term;
-  if ((s.pair.facts.flags & CB_FACT_SERVING) == 0) {
+  const cb_facts& said = *cb_facts_of(&s.pair);
+  const uint64_t term = said.term;
+  if ((said.flags & CB_FACT_SERVING) == 0) {
     object("V2: %c lets the address through and does not say that it serves", 'A' + m.id);
   }
   // A ledger that somebody put back cannot be known to be old until the peer has been met.

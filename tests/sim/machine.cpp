@@ -136,7 +136,7 @@ void World::start_monitor(int index) {
     e.kept_running = s.address && s.pair.guard_mode != CB_GUARD_CLOSED;
     e.granted_until = Instant::from_ns(static_cast<int64_t>(s.lease.granted_until_ns));
     e.guard = static_cast<core::GuardMode>(s.pair.guard_mode);
-    e.value = (s.pair.facts.flags & CB_FACT_SERVING) != 0 ? s.pair.facts.term : 0;
+    e.value = (cb_facts_of(&s.pair)->flags & CB_FACT_SERVING) != 0 ? cb_facts_of(&s.pair)->term : 0;
     if (options_.planted == Planted::ForgetGrants) {
       e.granted_until = Instant::from_ns(1);
       s.lease.granted_until_ns = 0;
@@ -415,7 +415,7 @@ void World::publish(Machine& m, Slot& s, const core::State& before) {
   for (size_t link = 0; link < CB_LINKS; ++link) {
     f.unanswered[link] = static_cast<__u8>(std::min(s.detector.unanswered[link], 255));
   }
-  cb_write_facts(&s.pair.facts, &f);
+  cb_write_facts(&s.pair, &f);
   s.pair.grant_us = grant;
   s.pair.guard_mode = wanted;
   s.volume.alone_allowed = core::may_acknowledge_alone(s.state);

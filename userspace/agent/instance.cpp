@@ -50,7 +50,8 @@ void Instance::start(const core::LedgerRecord& ledger, Origin origin, Instant no
     const cb_pair& kept = map_pair();
     event.guard = kept.guard_mode <= CB_GUARD_SOLO ? static_cast<core::GuardMode>(kept.guard_mode)
                                                    : core::GuardMode::Closed;
-    event.value = (kept.facts.flags & CB_FACT_SERVING) != 0 ? kept.facts.term : 0;
+    const cb_facts& said = *cb_facts_of(&map_pair());
+    event.value = (said.flags & CB_FACT_SERVING) != 0 ? said.term : 0;
     // An earlier monitor may have given any grant.
     longest_grant_ = Duration::from_us(CB_GRANT_US_MAX);
     longest_grant_until_ = now + longest_grant_;

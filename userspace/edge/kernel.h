@@ -107,7 +107,7 @@ class Kernel {
   __u64* granting(unsigned slot) const noexcept;
 
   // Publishes what we say of ourselves in one pairing; the programs never see half of it. One
-  // writer. facts.generation is ignored.
+  // writer.
   void write_facts(unsigned slot, const cb_facts& facts) const noexcept;
   // A consistent copy of what the peer said last on one path; nothing if it is being written right
   // now.

@@ -86,7 +86,7 @@ __u64* Kernel::granting(unsigned slot) const noexcept {
 
 void Kernel::write_facts(unsigned slot, const cb_facts& facts) const noexcept {
   CB_CHECK(slot < CB_PAIRINGS_MAX);
-  cb_write_facts(&pairs()[slot].facts, &facts);
+  cb_write_facts(&pairs()[slot], &facts);
 }
 
 std::optional<cb_peer_facts> Kernel::read_peer(unsigned slot, unsigned link) const noexcept {

@@ -63,7 +63,7 @@ bool set_scheduler(SchedAttr attr) noexcept {
 }
 
 // The ladder. Asked again whenever the shortest interval changes, since a deadline task's period is
-// its interval.
+// its interval, within bounds.
 Scheduling take_scheduling(int64_t period_ns) noexcept {
   constexpr uint64_t kResetOnFork = 1;
   constexpr uint64_t kReclaim = 2;
@@ -73,8 +73,11 @@ Scheduling take_scheduling(int64_t period_ns) noexcept {
   // A turn costs some 25 us, and a burst has many at once: a short period's runtime would be used
   // up in the middle of one, and the thread held back until the next period begins.
   constexpr uint64_t kPeriodMinNs = 1'000'000;
+  // A new period begins only when the one before is over: who has used up a long one's runtime
+  // (the first burst after the start did) is held back for all of it.
+  constexpr uint64_t kPeriodMaxNs = 2'000'000;
   constexpr uint64_t kRuntimeMaxNs = 400'000;
-  deadline.period = std::max(static_cast<uint64_t>(period_ns), kPeriodMinNs);
+  deadline.period = std::clamp(static_cast<uint64_t>(period_ns), kPeriodMinNs, kPeriodMaxNs);
   deadline.deadline = deadline.period;
   deadline.runtime = std::min(deadline.period * 2 / 5, kRuntimeMaxNs);
   if (set_scheduler(deadline)) {

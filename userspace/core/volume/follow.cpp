@@ -52,8 +52,8 @@ void learn(State& s, const Message& m) {
   s.following.flush = std::max(s.following.flush, m.flush);
 }
 
-// A database flushes what it writes before it writes more: then each batch comes when exactly what is
-// before it is committed. (While catching up more than that is.)
+// A database flushes what it writes before it writes more: then each batch comes when exactly what
+// is before it is committed. (While catching up more than that is.)
 void notice_flushes(State& s, const Message& m) {
   int& flushed = s.following.flushed;
   flushed = m.committed == m.position ? std::min(flushed + 1, kFlushedMost) : flushed / 2;
