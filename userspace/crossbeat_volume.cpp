@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -92,7 +93,7 @@ int failed(const Error& error) {
 
 // What is written for the kernel's write-back must never wait for write-back: memory is locked, and
 // the kernel is told that this process is what its dirty pages wait for.
-void harden() {
+replication::Memory harden() {
   (void)prctl(PR_SET_DUMPABLE, 0);  // keys never reach a core dump
   const rlimit none{0, 0};
   (void)setrlimit(RLIMIT_CORE, &none);
@@ -100,11 +101,14 @@ void harden() {
   (void)setrlimit(RLIMIT_MEMLOCK, &endless);  // ignored: without the right the next call tells
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, -1);
-  volume::become_io_flusher();
+  replication::Memory memory;
+  memory.io_flusher_error = volume::become_io_flusher();
   if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
+    memory.lock_error = errno;
     log_warning("volume: memory is not locked (%s): under memory pressure writes may stall",
-                to_text(fail(errno, "mlockall")).c_str());
+                to_text(fail(memory.lock_error, "mlockall")).c_str());
   }
+  return memory;
 }
 
 std::string own_path() {
@@ -119,7 +123,7 @@ int run(const Options& options) {
   if (auto opened = log_open(log); !opened) {
     return failed(opened.error());
   }
-  harden();
+  const replication::Memory memory = harden();
   auto loop = loop::Loop::open();
   if (!loop) {
     return failed(loop.error());
@@ -136,8 +140,9 @@ int run(const Options& options) {
     return failed(hands.error());
   }
   const replication::Places places{options.root, options.instance};
-  auto process = replication::Process::open(**loop, **hands, places,
-                                            replication::real_makers(**hands, places, own_path()));
+  replication::Makers makers = replication::real_makers(**hands, places, own_path());
+  makers.memory = memory;
+  auto process = replication::Process::open(**loop, **hands, places, std::move(makers));
   if (!process) {
     return failed(process.error());
   }

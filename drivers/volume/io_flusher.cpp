@@ -10,13 +10,18 @@
 
 namespace cb::volume {
 
-void become_io_flusher() {
+int become_io_flusher() {
   static bool told = false;  // by the loop's thread: a volume's process has one
-  if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) != 0 && !told) {
+  if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) == 0) {
+    return 0;
+  }
+  const int error = errno;
+  if (!told) {
     told = true;
     log_warning("volume: PR_SET_IO_FLUSHER is refused (%s): under memory pressure writes may stall",
-                std::strerror(errno));
+                std::strerror(error));
   }
+  return error;
 }
 
 }  // namespace cb::volume

@@ -7,8 +7,8 @@
 
 namespace cb::volume {
 
-// Asks the kernel for it (PR_SET_IO_FLUSHER, needs CAP_SYS_RESOURCE); says so once where it
-// refuses.
-void become_io_flusher();
+// Asks the kernel for it (PR_SET_IO_FLUSHER, needs CAP_SYS_RESOURCE): 0, or the errno with which it
+// refuses, which the log says once.
+int become_io_flusher();
 
 }  // namespace cb::volume

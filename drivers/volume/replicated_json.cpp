@@ -82,6 +82,9 @@ bool read_status(const Json& status, Status& out, VolumeReport& report) {
   out.bytes = number_of(status, "volume_bytes");
   out.stall = text_of(status, "stall");
   out.stall_text = text_of(status, "stall_text");
+  const Json& memory = part_of(status, "memory");
+  out.io_flusher = number_of(memory, "io_flusher_error") == 0;
+  out.memory_locked = number_of(memory, "lock_error") == 0;
   out.device = text_of(status, "device");
   const Json& sync = part_of(status, "sync");
   out.sync = text_of(sync, "kind");

@@ -35,6 +35,9 @@ struct Status {
   std::uint64_t bytes = 0;     // how long this copy is; 0: not known
   std::string stall = "none";  // why nothing moves
   std::string stall_text;
+  // Whether its process got what keeps its writes from waiting for memory that waits for them.
+  bool io_flusher = true;
+  bool memory_locked = true;
   std::string device;  // "/dev/loop0"; empty while there is none
   bool mounted = false;
   std::string text;    // for people

@@ -74,6 +74,18 @@ TEST(Volume, ProgressIsInBytesAndPercentWithRateAndTimeLeft) {
   EXPECT_THAT(run_with(catching_up, {"gethainfo"}).out, HasSubstr("Data synchronization: " + line));
 }
 
+TEST(Volume, StatusTellsThatWritesCanDeadlockAndWhatToDo) {
+  const Json refused = volume({{"memory", {{"io_flusher", false}, {"locked", true}}}});
+  const Ran ran = run_with(refused, {"status"});
+  EXPECT_THAT(ran.out, HasSubstr("What to do:\n"));
+  EXPECT_THAT(ran.out, HasSubstr("Writes can deadlock when memory is short"));
+  EXPECT_THAT(ran.out, HasSubstr("by its systemd unit, which grants CAP_SYS_RESOURCE"));
+  EXPECT_THAT(ran.out, HasSubstr("systemctl restart crossbeat"));
+  EXPECT_THAT(run_with(refused, {"volume", "status"}).out, HasSubstr("memory         writes can"));
+  const Json granted = volume({{"memory", {{"io_flusher", true}, {"locked", true}}}});
+  EXPECT_THAT(run_with(granted, {"status"}).out, Not(HasSubstr("memory")));
+}
+
 TEST(Volume, AStallSaysWhy) {
   EXPECT_THAT(
       run_with(volume({{"stall", "no-peer"}, {"stall_text", "the peer is not heard"}}), {"status"})

@@ -78,6 +78,7 @@ class Control : public testing::Test {
       device_ = device.get();
       return std::unique_ptr<volume::FrontEnd>(std::move(device));
     };
+    makers.memory.io_flusher_error = EPERM;
     return Process::open(*loop_, *hands_, {folder_.path(), "10.0.0.2"}, std::move(makers));
   }
 
@@ -241,7 +242,7 @@ TEST_F(Control, DoesNothingBeforeItIsConfigured) {
     > {"id":1,"verb":"promote"}
     < {"id":1,"error":11,"text":"configure it first"}
     > {"id":2,"verb":"status"}
-    < {"id":2,"error":0,"status":{"standing":null,"serving":false}}
+    < {"id":2,"error":0,"status":{"memory":{"io_flusher_error":1,"lock_error":0},"standing":null,"serving":false}}
     > {"id":3,"verb":"configure","config":{"node":7}}
     < {"id":3,"error":22,"text":"config: node: 0 or 1"}
     > {"id":4,"verb":"configure"}

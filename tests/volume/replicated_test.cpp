@@ -47,6 +47,13 @@ TEST_F(ReplicatedTest, StartsItAgainWhenItDiesAndPromotesItAgain) {
   EXPECT_THAT(answers, ElementsAre(0)) << "nobody waits for the second answer";
 }
 
+TEST_F(ReplicatedTest, TellsWhatTheKernelRefusedItsProcess) {
+  process->status["memory"] = {{"io_flusher_error", EPERM}, {"lock_error", 0}};
+  open_running();
+  EXPECT_FALSE(driver->status().io_flusher);
+  EXPECT_TRUE(driver->status().memory_locked);
+}
+
 TEST_F(ReplicatedTest, APromotionWaitsForTheProcess) {
   make_copy();
   open_driver();

@@ -119,6 +119,7 @@ Json volume_json(const volume::Status& v, const config::Volume& configured) {
                 {"seconds_left", v.seconds_left ? Json(*v.seconds_left) : Json(nullptr)}}},
               {"stall", v.stall.empty() ? "none" : v.stall},
               {"stall_text", v.stall_text},
+              {"memory", {{"io_flusher", v.io_flusher}, {"locked", v.memory_locked}}},
               {"device", optional(v.device)},
               {"mount", optional(configured.mount_point)},
               {"mounted", v.mounted},

@@ -239,6 +239,10 @@ void add_notes(const PairView& pair, Verdict& verdict) {
   if (pair.ledger_failed) {
     verdict.next.push_back("The ledger cannot be written; is the disk full? df /var/lib/crossbeat");
   }
+  if (std::string trouble = pair.memory_trouble(); !trouble.empty()) {
+    trouble.front() = 'W';
+    verdict.next.push_back(trouble + "; " + kMemoryRemedy);
+  }
   if (pair.paired && verdict.tone == Tone::Good && pair.failover_type != "Automatic") {
     verdict.next.push_back(
         "Failover is manual: if the serving node dies, somebody must run "

@@ -86,6 +86,20 @@ std::string PairView::addresses_text() const {
   return text.empty() ? "the virtual address" : text;
 }
 
+std::string PairView::memory_trouble() const {
+  if (!flag_at(volume, "running")) {
+    return "";
+  }
+  const Json& memory = at(volume, "memory");
+  if (!flag_at(memory, "io_flusher", true)) {
+    return "writes can deadlock when memory is short: the volume's process was refused "
+           "PR_SET_IO_FLUSHER";
+  }
+  return flag_at(memory, "locked", true) ? ""
+                                         : "writes may stall when memory is short: the volume's "
+                                           "process may not lock its memory";
+}
+
 std::vector<const PairView*> StatusView::instances() const {
   std::vector<const PairView*> result;
   for (const PairView& pair : pairings) {

@@ -69,6 +69,8 @@ struct PairView {
   Json services;
 
   std::string addresses_text() const;  // "10.0.0.11, 10.0.0.12", without masks
+  // What the volume's process was refused, as a sentence; empty: nothing.
+  std::string memory_trouble() const;
 };
 
 struct NodeView {
@@ -101,6 +103,12 @@ struct StatusView {
   // All instances: the pairings, or the unpaired one.
   std::vector<const PairView*> instances() const;
 };
+
+// What ends that. The standby goes first, a node in command hands over before it stops.
+inline constexpr char kMemoryRemedy[] =
+    "run the monitor by its systemd unit, which grants CAP_SYS_RESOURCE and LimitMEMLOCK=infinity "
+    "(a container has to be allowed them too), and give the volume a new process: systemctl "
+    "restart crossbeat, on the standby first; a node in command hands over before it stops";
 
 StatusView view_of(const Json& status);
 

@@ -141,6 +141,9 @@ std::string volume_text(const PairView& pair) {
   if (const auto unsynced = number_at(volume, "unsynced_bytes"); unsynced && *unsynced > 0) {
     text += row("not flushed", bytes_text(*unsynced));
   }
+  if (const std::string trouble = pair.memory_trouble(); !trouble.empty()) {
+    text += row("memory", trouble);
+  }
   const Json& verify = at(at(volume, "detail"), "verify");
   if (flag_at(verify, "running")) {
     text += row("comparing", bytes_text(number_at(verify, "bytes_done").value_or(0)) + " of " +

@@ -19,6 +19,13 @@
 
 namespace cb::replication {
 
+// What the kernel refused this process (errnos, 0: nothing), so that its writes may come to wait
+// for memory that is freed by nothing but its writes.
+struct Memory {
+  int io_flusher_error = 0;
+  int lock_error = 0;
+};
+
 // What the process is given by its main program: the back ends that it knows by their interfaces.
 struct Makers {
   // instance: the same number on both nodes, and no other pair's.
@@ -28,6 +35,7 @@ struct Makers {
   std::function<Result<std::unique_ptr<volume::FrontEnd>>(loop::Loop&, const Settings&)> front_end;
   // Whether an earlier process left its device behind.
   std::function<bool()> left_behind = [] { return false; };
+  Memory memory;
 };
 
 struct Places {

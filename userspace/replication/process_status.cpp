@@ -14,6 +14,8 @@ using namespace core::volume;
 
 Json Process::status() const {
   Json json;
+  json["memory"] = {{"io_flusher_error", makers_.memory.io_flusher_error},
+                    {"lock_error", makers_.memory.lock_error}};
   if (engine_ == nullptr) {
     json["standing"] = nullptr;
     json["serving"] = false;

@@ -387,6 +387,17 @@ const std::vector<Illness> kIllnesses = {
      [](Sickbed& b) { b.node()["scheduling"]["memory_locked"] = false; }},
     {"ProbesLate", "real time", Severity::Warning, "late, more than the interval", "slower profile",
      [](Sickbed& b) { b.node()["lateness_us"]["p99"] = 9000.0; }},
+    {"WritesMayDeadlock", "volume memory", Severity::Warning, "refused PR_SET_IO_FLUSHER",
+     "# systemctl restart crossbeat\n",
+     [](Sickbed& b) {
+       b.pair()["volume"] = {{"running", true}, {"memory", {{"io_flusher", false}}}};
+     }},
+    {"VolumeMemoryNotLocked", "volume memory", Severity::Warning, "may not lock its memory",
+     "LimitMEMLOCK",
+     [](Sickbed& b) {
+       b.pair()["volume"] = {{"running", true},
+                             {"memory", {{"io_flusher", true}, {"locked", false}}}};
+     }},
     {"Swap", "swap", Severity::Warning, "swappiness 60", "vm.swappiness=1",
      [](Sickbed& b) { b.files_["/proc/swaps"] += "/dev/sda2 partition 1000 0 -2\n"; }},
     {"Powersave", "governor", Severity::Note, "powersave", "performance",

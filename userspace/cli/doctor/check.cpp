@@ -50,6 +50,7 @@ const std::vector<Check>& checks() {
                                           {"kernel", check_kernel},
                                           {"clock", check_clock},
                                           {"real time", check_real_time},
+                                          {"volume memory", check_volume_memory},
                                           {"swap", check_swap},
                                           {"disk", check_disk},
                                           {"resources", check_resources},

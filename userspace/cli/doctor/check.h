@@ -48,6 +48,7 @@ void check_left_over_address(const Probe& probe, Report& report);
 void check_kernel(const Probe& probe, Report& report);
 void check_clock(const Probe& probe, Report& report);
 void check_real_time(const Probe& probe, Report& report);
+void check_volume_memory(const Probe& probe, Report& report);
 void check_swap(const Probe& probe, Report& report);
 void check_disk(const Probe& probe, Report& report);
 void check_resources(const Probe& probe, Report& report);

@@ -208,6 +208,24 @@ void check_real_time(const Probe& probe, Report& report) {
   }
 }
 
+void check_volume_memory(const Probe& probe, Report& report) {
+  if (!probe.asked().status) {
+    report.skipped("the monitor tells nothing");
+    return;
+  }
+  const StatusView view = view_of(*probe.asked().status);
+  const std::size_t before = report.size();
+  for (const PairView* pair : view.instances()) {
+    if (const std::string trouble = pair->memory_trouble(); !trouble.empty()) {
+      report.warning("volume of " + pair->pairing + ": " + trouble, kMemoryRemedy,
+                     {{"systemctl restart crossbeat"}});
+    }
+  }
+  if (report.size() == before) {
+    report.fine("no volume's writes wait for memory");
+  }
+}
+
 void check_swap(const Probe& probe, Report& report) {
   const auto swaps = probe.read("/proc/swaps");
   if (!swaps) {
