@@ -48,6 +48,7 @@ Replicated::Replicated(loop::Loop& loop, loop::Hands& hands, ReplicatedOptions o
 }
 
 Replicated::~Replicated() {
+  loop_.cancel(recovery_timer_);
   loop_.cancel(look_timer_);
   loop_.cancel(folder_timer_);
   explicit_bzero(options_.key.data(), options_.key.size());
@@ -120,18 +121,20 @@ void Replicated::on_connected() {
         }
         if (error != 0) {
           const std::string text = text_of(reply, "text");
-          trouble("the volume cannot be opened: " + (text.empty() ? strerror(error) : text));
+          on_disk_failed(error,
+                         "the volume cannot be opened: " + (text.empty() ? strerror(error) : text));
           settle();
           for (loop::Done& done : std::exchange(promote_done_, {})) {
             done(error);
-          }
-          if (process_->connected() && events_.disk_failed) {
-            events_.disk_failed(error);
           }
           return;
         }
         configured_ = true;
         trouble_.clear();
+        recovered();
+        if (std::exchange(take_all_, false)) {
+          ask(Json{{"verb", "resync"}, {"full", true}, {"anew", false}}, [](int, const Json&) {});
+        }
         if (serve_) {
           say_promote();
         }
@@ -144,7 +147,12 @@ void Replicated::on_lost() {
   configured_ = false;
   promoting_ = false;
   status_.running = false;
-  status_.text = "the volume process is being started again";
+  if (!serve_) {
+    status_.in_step = false;
+    status_.eligible = false;
+  }
+  status_.text =
+      status_.failure ? trouble_ : std::string("the volume process is being started again");
   for (auto& [id, answered] : std::exchange(asked_, {})) {
     answered(ECONNRESET, Json::object());
   }
@@ -218,14 +226,14 @@ void Replicated::on_event(const std::string& event, const Json& message) {
       const bool done = number_of(message, "error") == 0;
       events_.report((done ? "resized: " : "NOT resized: ") + text_of(message, "text"));
     }
-  } else if (event == "deposed" || event == "disk-failed") {
-    const bool disk = event == "disk-failed";
-    const std::string text = text_of(message, "text");
-    trouble(disk ? "the disk failed: " + text
-                 : "another node was given the right to write: this one no longer writes");
+  } else if (event == "deposed") {
+    trouble("another node was given the right to write: this one no longer writes");
     if (events_.disk_failed) {
-      events_.disk_failed(disk ? static_cast<int>(number_of(message, "error")) : ESTALE);
+      events_.disk_failed(ESTALE);
     }
+  } else if (event == "disk-failed") {
+    on_disk_failed(static_cast<int>(number_of(message, "error")),
+                   "the disk failed: " + text_of(message, "text"));
   }
   // What in-step and fell-behind mean depends on who writes: the status has both.
   ask_status();
@@ -282,6 +290,11 @@ void Replicated::take_status(const Json& status) {
   if (!read_status(status, status_, report_)) {
     trouble("the status of the volume process is not understood");
     return;
+  }
+  if (status_.stall == "disk-failed" && !status_.failure) {
+    // In an earlier life of this monitor.
+    on_disk_failed(report_.disk_error == 0 ? EIO : report_.disk_error,
+                   std::string("the disk failed: ") + strerror(report_.disk_error));
   }
   status_.text = trouble_;
   if (register_.look) {
@@ -344,6 +357,10 @@ void Replicated::promote(bool accept_loss, loop::Done done) {
   told_in_step_ = false;  // from now on it is the standby's
   promote_done_.push_back(std::move(done));
   if (!configured_) {
+    if (status_.failure && recovery_timer_) {
+      begin_again();  // somebody wants it now
+      return;
+    }
     if (settled_ && !process_->connected() && !trouble_.empty()) {
       for (loop::Done& each : std::exchange(promote_done_, {})) {
         each(ENODEV);
@@ -425,6 +442,10 @@ void Replicated::demote_now(bool hand_over, loop::Done done) {
           status_.serving = false;
           status_.device.clear();
           told_in_step_.reset();
+          if (status_.failure) {
+            following_ = true;
+            recover_later();
+          }
         } else {
           trouble("this copy could not be let go of: " +
                   (text_of(reply, "text").empty() ? strerror(error) : text_of(reply, "text")));
@@ -438,6 +459,12 @@ void Replicated::resync(Resync how, loop::Done done) {
   following_ = true;
   told_in_step_ = false;
   status_.in_step = false;
+  if (status_.failure || (how == Resync::Full && !configured_)) {
+    take_all_ = take_all_ || how == Resync::Full;
+    begin_again();  // somebody mended it
+    done(0);
+    return;
+  }
   if (!process_->connected()) {
     done(0);  // it follows by itself as soon as it is there
     return;
@@ -499,6 +526,7 @@ void Replicated::say_alone() {
 
 void Replicated::end() {
   ended_ = true;
+  loop_.cancel(recovery_timer_);
   loop_.cancel(look_timer_);
   loop_.cancel(folder_timer_);
   process_->stay_down();

@@ -56,6 +56,10 @@ struct ReplicatedOptions {
   // Does the peer's monitor answer now? Then a stream that is down is not the peer's death.
   std::function<bool()> peer_is_there = [] { return false; };
   Duration stream_may_break = Duration::from_s(5);  // before that counts
+  // After a failure its process has this long to tell the peer, and another one is started after
+  // that long, then twice as long, and so on.
+  Duration failed_stays = Duration::from_s(1);
+  Duration recover_after = Duration::from_s(5);
 };
 
 class Replicated final : public Volume {
@@ -86,6 +90,14 @@ class Replicated final : public Volume {
   void on_folder(int error);
   void create_copy();
   void trouble(const std::string& text);
+  // replicated_failure.cpp
+  bool may_write() const;
+  void note_failure(int error, const std::string& text);
+  void on_disk_failed(int error, const std::string& text);
+  void recover_later();
+  void retire();
+  void begin_again();
+  void recovered();
   void on_connected();
   void on_lost();
   void on_packet(std::string_view packet);
@@ -128,6 +140,12 @@ class Replicated final : public Volume {
   std::optional<bool> told_in_step_;
   Instant unheard_since_ = Instant::never();  // the writer's volume, by ours
   std::string trouble_;
+  unsigned tries_ = 0;  // to go on after a failure
+  Instant configured_at_;
+  bool looking_ = false;                  // at the folder
+  bool take_all_ = false;                 // of the peer's, as soon as a process is there to do it
+  std::optional<std::uint64_t> copy_on_;  // the file system on which this node's copy was seen
+  loop::TimerId recovery_timer_;
   loop::TimerId look_timer_;
   loop::TimerId folder_timer_;
   loop::Leash leash_;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Whether this node has a copy of the volume, and, on a secondary, the making of one.
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "base/clock.h"
@@ -14,18 +17,29 @@ namespace {
 
 constexpr Duration kFolderAgain = Duration::from_s(2);
 
+std::uint64_t file_system_of(const std::string& path) {
+  struct stat facts {};
+  return ::stat(path.c_str(), &facts) == 0 ? facts.st_dev : 0;
+}
+
 std::string id_text(const config::VolumeId& id) { return to_hex(id); }
 
 }  // namespace
 
 void Replicated::look_at_folder() {
+  if (looking_) {
+    return;
+  }
+  looking_ = true;
   struct Seen {
     std::optional<config::VolumeId> id;
+    std::uint64_t on = 0;  // which file system; 0: none can be seen
     std::string fault;
   };
   auto seen = std::make_shared<Seen>();
   hands_.run(
       [seen, folder = folder_] {
+        seen->on = file_system_of(std::filesystem::path(folder).parent_path());
         const auto id = config::read_volume_id(folder);
         if (!id) {
           seen->fault = to_text(id.error());
@@ -36,9 +50,17 @@ void Replicated::look_at_folder() {
       },
       leash_.guard([this, seen](int error) {
         if (error != 0) {
-          trouble(seen->fault);
+          note_failure(error, seen->fault);
           on_folder(error);
+        } else if (!seen->id && options_.node == 1 && copy_on_ && *copy_on_ != seen->on &&
+                   !take_all_) {
+          // Its disk may have gone: the one below would be filled in its place.
+          trouble("this node's copy is gone with its file system: " + folder_ +
+                  " is on another one now; mount it again, or make a new copy there: crossbeat "
+                  "resync --full");
+          on_folder(ENOENT);
         } else if (!seen->id && options_.node == 1) {
+          take_all_ = false;  // an empty copy does so by itself
           create_copy();
         } else if (!seen->id) {
           trouble("the volume was not created yet; run: crossbeat volume create");
@@ -49,12 +71,14 @@ void Replicated::look_at_folder() {
                   "); keep it aside and start anew: crossbeat volume create --aside");
           on_folder(ESTALE);
         } else {
+          copy_on_ = seen->on;
           on_folder(0);
         }
       }));
 }
 
 void Replicated::on_folder(int error) {
+  looking_ = false;
   if (error == 0) {
     process_->run();
     return;
@@ -113,12 +137,15 @@ void Replicated::create_copy() {
                 on_folder(failed);
                 return;
               }
+              auto on = std::make_shared<std::uint64_t>(0);
               hands_.run(
-                  [folder = folder_, id = *options_.id] {
+                  [on, folder = folder_, id = *options_.id] {
                     const auto done = config::finish_volume_folder(folder, id, "");
+                    *on = file_system_of(std::filesystem::path(folder).parent_path());
                     return done ? 0 : done.error().code;
                   },
-                  leash_.guard([this](int unfinished) {
+                  leash_.guard([this, on](int unfinished) {
+                    copy_on_ = *on;
                     if (unfinished != 0) {
                       trouble(std::string("put this node's copy into its place: ") +
                               strerror(unfinished));

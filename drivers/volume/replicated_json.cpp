@@ -101,6 +101,7 @@ bool read_status(const Json& status, Status& out, VolumeReport& report) {
   const Json& peer = part_of(status, "peer");
   report.own = {*known, out.epoch};
   report.in_step = flag_of(status, "in_step");
+  report.disk_error = static_cast<int>(number_of(part_of(status, "disk"), "error"));
   report.peer_heard = flag_of(peer, "heard");
   report.peer_serving = flag_of(peer, "serving");
   report.peer_epoch = number_of(peer, "epoch");

@@ -37,6 +37,7 @@ struct VolumeReport {
   bool peer_heard = false;
   bool peer_serving = false;
   std::uint64_t peer_epoch = 0;
+  int disk_error = 0;
 };
 
 // False: not a status.

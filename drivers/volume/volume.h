@@ -9,9 +9,17 @@
 #include <optional>
 #include <string>
 
+#include "base/instant.h"
 #include "loop/done.h"
 
 namespace cb::volume {
+
+// The disk of this node's copy failed, or the copy cannot be opened; the status' text says why.
+struct Failure {
+  int error = 0;
+  unsigned tries = 0;                   // how often another process was started since
+  Instant again_at = Instant::never();  // when that is done next; never: not by itself, or just now
+};
 
 struct Status {
   bool present = false;  // there is a volume at all
@@ -40,6 +48,7 @@ struct Status {
   bool memory_locked = true;
   std::string device;  // "/dev/loop0"; empty while there is none
   bool mounted = false;
+  std::optional<Failure> failure;
   std::string text;    // for people
   std::string detail;  // JSON as the volume's process gave it, or empty
 };

@@ -48,6 +48,9 @@ TEST(SyncWatch, LeavesAloneWhoHasNobodyToFollowOrIsInStep) {
   in_step.in_step = true;
   EXPECT_EQ(restarts(watch, in_step, 2000, 4000), 0);
   EXPECT_EQ(restarts(watch, behind(7), 4000, 4120), 0) << "it counts from when it fell behind";
+  volume::Status failed = behind(7);
+  failed.failure.emplace();
+  EXPECT_EQ(restarts(watch, failed, 5000, 7000), 0) << "that has a way of its own";
   volume::Status serving = behind(7);
   serving.serving = true;
   EXPECT_EQ(restarts(watch, serving, 4120, 6000), 0);

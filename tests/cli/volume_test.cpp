@@ -86,6 +86,30 @@ TEST(Volume, StatusTellsThatWritesCanDeadlockAndWhatToDo) {
   EXPECT_THAT(run_with(granted, {"status"}).out, Not(HasSubstr("memory")));
 }
 
+TEST(Volume, AFailedDiskIsToldWithWhenItIsTriedAgain) {
+  const Json failed = volume({{"running", false},
+                              {"serving", false},
+                              {"text", "the disk failed: disk: Input/output error"},
+                              {"failure", {{"error", 5}, {"tries", 1}, {"again_in_ms", 8000}}}});
+  const std::string line =
+      "FAILED: the disk failed: disk: Input/output error; tried again once, next in 8.0 s";
+  const Ran ran = run_with(failed, {"status"});
+  EXPECT_THAT(ran.out, HasSubstr(line));
+  EXPECT_THAT(ran.out, HasSubstr("What to do about it: crossbeat doctor"));
+  EXPECT_THAT(run_with(failed, {"gethainfo"}).out, HasSubstr("Data synchronization: " + line));
+}
+
+TEST(Volume, WhoServesDoesNotCallAFailedStandbyCatchingUp) {
+  FakeMonitor monitor;
+  monitor.answers("status", {primary_status({{"sub_state", "Synchronizing"},
+                                             {"peer_sub_state", "not-ready"},
+                                             {"volume", volume({{"in_step", false}})}})});
+  monitor.listen();
+  const Ran ran = run_cli(monitor.root(), {"status"});
+  EXPECT_THAT(ran.out, HasSubstr("SERVING, NOT PROTECTED"));
+  EXPECT_THAT(ran.out, HasSubstr("crossbeat status\n"));
+}
+
 TEST(Volume, AStallSaysWhy) {
   EXPECT_THAT(
       run_with(volume({{"stall", "no-peer"}, {"stall_text", "the peer is not heard"}}), {"status"})

@@ -227,17 +227,22 @@ SHUT_DOWN = 0x8004587D  # _IOR('X', 125, __u32): from then on every request to t
 def on_a_disk_of_its_own(lab, node):
     """The copy of a node that does not run yet moves to a file system that can be made to fail."""
     folder = lab.root(node) / "var/lib/crossbeat/volumes"
-    image = lab.root(node) / "disk.img"
     aside = folder.with_name("volumes.before")
+    folder.mkdir(exist_ok=True)
     folder.rename(aside)
     folder.mkdir()
+    mount_new_disk(lab, node, folder, "disk.img")
+    subprocess.run(["cp", "-a", "--sparse=always", f"{aside}/.", folder], check=True)
+    subprocess.run(["rm", "-rf", aside], check=True)
+    return folder
+
+
+def mount_new_disk(lab, node, folder, name):
+    image = lab.root(node) / name
     with open(image, "wb") as file:
         file.truncate(512 << 20)
     subprocess.run(["mkfs.ext4", "-q", "-E", "lazy_itable_init=1", image], check=True)
     subprocess.run(["mount", "-o", "loop", image, folder], check=True)
-    subprocess.run(["cp", "-a", "--sparse=always", f"{aside}/.", folder], check=True)
-    subprocess.run(["rm", "-rf", aside], check=True)
-    return folder
 
 
 def fail_disk(folder):
@@ -272,6 +277,47 @@ def disk_fails(tell):
         tell.check("a says that its disk failed", "the disk failed" in events, events[-2000:])
         tell.check("and that this is why", "the volume failed" in events, events[-2000:])
         tell.check("a is not one that could take over", not volume_of(lab, "a").get("in_step"), volume_of(lab, "a"))
+
+
+@story("the disk of the standby fails: the pair is not in step and says why, the writes go on, and a new disk brings it back")
+def disk_of_standby_fails(tell):
+    with lab_of(tell, "volume", *VOLUME, "--no-start", pair=None) as lab:
+        folder = on_a_disk_of_its_own(lab, "b")
+        lab.verb("start")
+        lab.verb("pair")
+        wait_in_step(lab)
+        wait_mounted(lab, "a")
+        writer = Writer(lab, "a")
+        writer.wait_more(50)
+        fail_disk(folder)
+        wait_for("b knows that its disk failed", lambda: volume_of(lab, "b").get("failure"), 20)
+        wait_for("a goes on alone", lambda: volume_of(lab, "a").get("alone"), 20)
+        writer.wait_more(50)
+        tell.check("without an error", not writer.errors(), writer.errors())
+        b = lab.pairing("b")
+        tell.check("b is not ready, and why", (b["sub_state"], b["reason"]) == ("not-ready", "volume-failed"), b)
+        a = lab.crossbeat("a", "status").stdout
+        tell.check("a says that it is not protected", "SERVING, NOT PROTECTED" in a and "See why on b" in a, a)
+        status = lab.crossbeat("b", "status").stdout
+        tell.check("crossbeat status says so", "FAILED: the " in status and "crossbeat doctor" in status, status)
+        said = lab.crossbeat("b", "doctor").stdout
+        tell.check("crossbeat doctor says what to do", "make a new copy: crossbeat resync --full" in said, said)
+        # Between two tries no process holds the disk.
+        wait_for("the disk can be taken away", lambda: subprocess.run(["umount", folder], check=False).returncode == 0, 30)
+        gone = lambda: "gone with its file system" in volume_of(lab, "b").get("text", "")  # noqa: E731
+        wait_for("nothing is made in its place", gone, 30)
+        tell.check("nothing was", not list(folder.iterdir()), list(folder.iterdir()))
+        mount_new_disk(lab, "b", folder, "new.img")
+        done = lab.crossbeat("b", "resync", "--full")
+        tell.check("a full copy is asked for", done.returncode == 0, done)
+        both_in_step(lab)
+        tell.check("nothing is wrong any more", volume_of(lab, "b").get("failure") is None, volume_of(lab, "b"))
+        writer.wait_more(20)
+        lab.power_off("a")
+        lab.wait_state("b", "FAILOVER_ACTIVE")
+        wait_mounted(lab, "b")
+        writer.stop()
+        all_there(tell, lab, "b", writer)
 
 
 def block_of(lab, node, path):

@@ -126,6 +126,7 @@ class FakeProcess {
               {"peer", nullptr}};
   std::set<std::string> held;  // verbs that are not answered
   int promote_error = 0;
+  int configure_error = 0;
   std::vector<Json> told;
   std::vector<Json> registered;  // answers about the register
   int connections = 0;
@@ -160,6 +161,9 @@ class FakeProcess {
         status["device"] = "/dev/loop77";
         with["device"] = "/dev/loop77";
       }
+    } else if (verb == "configure" && configure_error != 0) {
+      error = configure_error;
+      with["text"] = "open home: it cannot be read";
     } else if (verb == "demote") {
       status["serving"] = false;
     } else if (verb == "history") {

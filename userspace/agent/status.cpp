@@ -91,7 +91,18 @@ const char* service_state(edge::ServiceState state, bool in_command) {
 }
 
 // What an operator is told of a volume; `detail` is what its process says besides.
-Json volume_json(const volume::Status& v, const config::Volume& configured) {
+Json failure_json(const std::optional<volume::Failure>& failure, Instant now) {
+  if (!failure) {
+    return nullptr;
+  }
+  return Json{{"error", failure->error},
+              {"tries", failure->tries},
+              {"again_in_ms", failure->again_at.is_never()
+                                  ? Json(nullptr)
+                                  : Json(std::max(0.0, as_ms(failure->again_at - now)))}};
+}
+
+Json volume_json(const volume::Status& v, const config::Volume& configured, Instant now) {
   static constexpr std::array<const char*, 4> kModes = {"strict", "sync", "fastsync", "async"};
   const auto optional = [](const std::string& text) {
     return text.empty() ? Json(nullptr) : Json(text);
@@ -119,6 +130,7 @@ Json volume_json(const volume::Status& v, const config::Volume& configured) {
                 {"seconds_left", v.seconds_left ? Json(*v.seconds_left) : Json(nullptr)}}},
               {"stall", v.stall.empty() ? "none" : v.stall},
               {"stall_text", v.stall_text},
+              {"failure", failure_json(v.failure, now)},
               {"memory", {{"io_flusher", v.io_flusher}, {"locked", v.memory_locked}}},
               {"device", optional(v.device)},
               {"mount", optional(configured.mount_point)},
@@ -380,8 +392,9 @@ Json Monitor::status_of(const Unit& unit, Instant now) const {
                                                    : pair->volume
                                                        ? std::optional(pair->volume->volume)
                                                        : std::nullopt;
-  out["volume"] = unit.has_volume() && configured ? volume_json(unit.volume().status(), *configured)
-                                                  : Json(nullptr);
+  out["volume"] = unit.has_volume() && configured
+                      ? volume_json(unit.volume().status(), *configured, now)
+                      : Json(nullptr);
   out["eligible"] = core::is_eligible(state);
   out["automatic"] = core::is_automatic(state);
   out["automatic_off"] = state.automatic_off;

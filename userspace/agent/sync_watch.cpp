@@ -21,7 +21,7 @@ SyncWatch::SyncWatch(Duration stuck_after)
 
 std::optional<std::string> SyncWatch::look(const volume::Status& volume, bool follows,
                                            Instant now) {
-  if (!follows || volume.in_step || volume.serving) {
+  if (!follows || volume.in_step || volume.serving || volume.failure) {
     watch_.end();
     return std::nullopt;
   }

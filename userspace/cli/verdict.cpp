@@ -129,6 +129,12 @@ Verdict serving(const Story& s) {
   if (s.pair.sub_state == "protected") {
     return {Tone::Good, "PROTECTED", serves + " and " + s.peer + " stands ready.", {}};
   }
+  if (s.pair.sub_state == "synchronizing" && s.pair.peer_sub_state == "not-ready") {
+    return {Tone::Caution,
+            "SERVING, NOT PROTECTED",
+            serves + "; " + s.peer + " is not in step, and nothing brings it there now.",
+            {"See why on " + s.peer + ": crossbeat status"}};
+  }
   if (s.pair.sub_state == "synchronizing" || s.pair.state == "FAILBACK_COMPLETE") {
     return {Tone::Caution,
             "NOT YET PROTECTED",
@@ -238,6 +244,11 @@ void add_notes(const PairView& pair, Verdict& verdict) {
   }
   if (pair.ledger_failed) {
     verdict.next.push_back("The ledger cannot be written; is the disk full? df /var/lib/crossbeat");
+  }
+  if (at(pair.volume, "failure").is_object()) {
+    verdict.next.push_back(
+        "The disk of this node's copy failed, or it cannot be opened. What to do about it: "
+        "crossbeat doctor");
   }
   if (std::string trouble = pair.memory_trouble(); !trouble.empty()) {
     trouble.front() = 'W';

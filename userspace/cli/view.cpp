@@ -51,6 +51,7 @@ PairView pair_of(const Json& json, bool paired) {
   pair.lease_ms = number_at(json, "lease_ms");
   pair.heartbeat_up = text_at(json, "heartbeat") == "Up";
   pair.peer_state = text_at(json, "peer_state");
+  pair.peer_sub_state = kebab(text_at(json, "peer_sub_state"));
   pair.peer_age_ms = number_at(json, "peer_age_ms");
   pair.peer_monitor_stale = flag_at(json, "peer_monitor_stale");
   pair.unknown_at_peer = flag_at(json, "unknown_at_peer");

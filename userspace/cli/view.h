@@ -49,6 +49,7 @@ struct PairView {
   std::optional<double> lease_ms;
   bool heartbeat_up = false;
   std::string peer_state;
+  std::string peer_sub_state;
   std::optional<double> peer_age_ms;
   bool peer_monitor_stale = false;  // its kernel answers, its monitor does not run
   bool unknown_at_peer = false;     // it was reached, and has no such pairing

@@ -87,10 +87,27 @@ const PairView* with_volume(const StatusView& view, const std::string& pairing) 
   return found;
 }
 
+std::string volume_trouble(const PairView& pair) {
+  const Json& failure = at(pair.volume, "failure");
+  if (!failure.is_object()) {
+    return "";
+  }
+  std::string text = text_at(pair.volume, "text", "the disk failed");
+  const auto tries = whole_at(failure, "tries").value_or(0);
+  const auto again = number_at(failure, "again_in_ms");
+  if (tries > 0) {
+    text += "; tried again " + (tries == 1 ? "once" : std::to_string(tries) + " times");
+  }
+  return again ? text + (tries > 0 ? ", next in " : "; tried again in ") + age_text(*again) : text;
+}
+
 std::string volume_line(const PairView& pair) {
   const Json& volume = pair.volume;
   if (!volume.is_object()) {
     return "";
+  }
+  if (const std::string trouble = volume_trouble(pair); !trouble.empty()) {
+    return "FAILED: " + trouble;
   }
   if (!flag_at(volume, "running")) {
     return "NOT RUNNING: " + text_at(volume, "text", "its process is not there");

@@ -14,6 +14,9 @@ namespace cb::cli {
 const PairView* with_volume(const StatusView& view, const std::string& pairing);
 
 // "in step", "catching up: 42.0 %, 1.2 GiB left, 210 MiB/s, about 6 s"; empty without a volume.
+// What failed, and when it is tried again; empty: nothing did.
+std::string volume_trouble(const PairView& pair);
+
 std::string volume_line(const PairView& pair);
 
 // The page of crossbeat volume status.

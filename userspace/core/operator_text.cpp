@@ -67,7 +67,7 @@ std::string_view text_of(Reason reason) noexcept {
       return "the fence did not confirm that the peer is down; check its device";
     case Reason::StaleData: return "the peer may have gone on without us: data here may be old";
     case Reason::CatchingUp: return "data here is still being brought into step";
-    case Reason::VolumeFailed: return "the volume failed; see 'crossbeat volume'";
+    case Reason::VolumeFailed: return "the volume failed; see 'crossbeat doctor'";
     case Reason::LadderFailed: return "a step of the last move failed; see 'crossbeat events'";
     case Reason::HandOverTimedOut: return "the peer did not take command in time";
     case Reason::ManualMode: return "failover is manual";

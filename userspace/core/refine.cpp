@@ -69,7 +69,10 @@ void refine_standby(State& s) noexcept {
       s.peer_suspect || is_starting(s)) {
     return;
   }
-  const Reason why_not = why_not_ready(s);
+  Reason why_not = why_not_ready(s);
+  if (why_not == Reason::StaleData && s.settings.has_volume && !s.volume_ok) {
+    why_not = Reason::VolumeFailed;  // nothing is being brought into step
+  }
   switch (s.name) {
     case StateName::SecondaryActive:
     case StateName::SecondaryAlone:

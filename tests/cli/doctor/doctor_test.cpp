@@ -255,6 +255,36 @@ const std::vector<Illness> kIllnesses = {
        b.pair()["volume"] = {
            {"running", true}, {"stall", "split"}, {"stall_text", "two histories"}};
      }},
+    {"DiskOfTheStandbyFailed", "synchronization", Severity::Problem,
+     "the disk failed: EIO; tried again 3 times, next in 4.0 s",
+     "crossbeat resync --full. A copy that cannot be read any more is kept aside: crossbeat volume "
+     "create --aside\n# crossbeat resync\n",
+     [](Sickbed& b) {
+       b.pair()["self_role"] = "Secondary";
+       b.pair()["serving"] = false;
+       b.machine_.interfaces[0].addresses.resize(1);
+       b.pair()["volume"] = {{"running", false},
+                             {"stall", "disk-failed"},
+                             {"text", "the disk failed: EIO"},
+                             {"failure", {{"error", 5}, {"tries", 3}, {"again_in_ms", 4000}}}};
+     }},
+    {"DiskOfTheStandbyFull", "synchronization", Severity::Problem, "tried again in 4.0 s",
+     "make room",
+     [](Sickbed& b) {
+       b.pair()["serving"] = false;
+       b.machine_.interfaces[0].addresses.resize(1);
+       b.pair()["volume"] = {{"running", true},
+                             {"text", "the disk failed: ENOSPC"},
+                             {"failure", {{"error", 28}, {"tries", 0}, {"again_in_ms", 4000}}}};
+     }},
+    {"DiskOfTheWriterFailed", "synchronization", Severity::Problem, "the services get errors",
+     "mse2# crossbeat failover --accept-loss --dry-run\n",
+     [](Sickbed& b) {
+       b.pair()["volume"] = {{"running", true},
+                             {"stall", "disk-failed"},
+                             {"text", "the disk failed: EIO"},
+                             {"failure", {{"error", 5}, {"tries", 0}, {"again_in_ms", nullptr}}}};
+     }},
     {"VolumeNotRunning", "synchronization", Severity::Problem, "exit code 3", "see its log",
      [](Sickbed& b) {
        b.pair()["volume"] = {{"running", false}, {"text", "it ended: exit code 3"}};

@@ -2,10 +2,12 @@
 //
 // The configuration, the monitor, and what the monitor says of the pair.
 #include <algorithm>
+#include <cerrno>
 
 #include "cli/doctor/check.h"
 #include "cli/terminal.h"
 #include "cli/view.h"
+#include "cli/volume_text.h"
 
 namespace cb::cli::doctor {
 namespace {
@@ -70,10 +72,38 @@ void tell_unknown(const PairView& pair, const std::string& self, const std::stri
   }
 }
 
+// Its disk failed, or the copy on it cannot be opened.
+void tell_failed_disk(const PairView& pair, const std::string& pairing, Report& report) {
+  const std::string what = volume_trouble(pair);
+  if (pair.serving) {
+    report.problem(what + "; the services get errors",
+                   "mend the disk, then: systemctl restart crossbeat; or let " + pair.peer_name +
+                       " go on with what it has, after a look at what would be lost",
+                   {{"crossbeat failover --accept-loss --dry-run" + pairing, pair.peer_name}});
+    return;
+  }
+  const std::string anew =
+      pair.primary ? "crossbeat volume create --fresh" : "crossbeat resync --full" + pairing;
+  const bool full = whole_at(at(pair.volume, "failure"), "error") == ENOSPC;
+  report.problem(
+      what,
+      std::string(full ? "make room on the disk of the volume's folder"
+                       : "look at the disk of the volume's folder (dmesg, smartctl) and mend it") +
+          "; then it goes on by itself, at once with: crossbeat resync. When it was replaced, "
+          "mount the new one in its place, and make a new copy: " +
+          anew + ". A copy that cannot be read any more is kept aside: crossbeat volume create " +
+          (pair.primary ? "--aside --fresh" : "--aside"),
+      {{"crossbeat resync" + pairing}});
+}
+
 // False: something was told. A volume that waits says what for; what ends each wait is known.
-bool tell_volume(const PairView& pair, Report& report) {
+bool tell_volume(const PairView& pair, const std::string& pairing, Report& report) {
   if (!pair.volume.is_object()) {
     return true;
+  }
+  if (at(pair.volume, "failure").is_object()) {
+    tell_failed_disk(pair, pairing, report);
+    return false;
   }
   if (!flag_at(pair.volume, "running")) {
     report.problem("the volume's process does not run: " + text_at(pair.volume, "text"),
@@ -94,8 +124,6 @@ bool tell_volume(const PairView& pair, Report& report) {
     next = "let it come into step with " + pair.peer_name +
            ", or take all of its copy: "
            "crossbeat resync --full";
-  } else if (stall == "disk-failed") {
-    next = "replace the disk, then make a new copy: crossbeat volume create --aside";
   } else if (stall == "register-silent") {
     next =
         "who may write alone is not known: see crossbeat status, and the witness if there is one";
@@ -217,7 +245,7 @@ void check_synchronization(const Probe& probe, Report& report) {
   }
   bool fine = true;
   for (const PairView* pair : view->instances()) {
-    fine = tell_volume(*pair, report) && fine;
+    fine = tell_volume(*pair, choice(*view, *pair), report) && fine;
   }
   for (const PairView& pair : view->pairings) {
     if (pair.sub_state != "synchronizing") {
