@@ -142,6 +142,68 @@ TEST(Pace, WhatIsCommittedIsToldByItselfWhenNoBatchComes) {
   EXPECT_EQ(bench.said(MessageKind::Note).committed, end);
 }
 
+TEST(Pace, WhatIsUnderWayIsSaidAgainOnlyWhenAnAnswerCouldBeThere) {
+  Bench bench;
+  bench.lead().write().sent();
+  const Position first = bench.state().issued;
+  bench.pass(40_ms);
+  EXPECT_FALSE(bench.wants(ActionKind::Send));
+  bench.pass(20_ms);
+  EXPECT_EQ(bench.take(ActionKind::Send).position, first) << "a fast link has lost it";
+  Event event{.kind = EventKind::Sent, .position = first};
+  event.number = bench.state().follower.number;
+  bench.give(event).pass(240_ms).hear_ack(first, 0);  // it had not: that took 300 ms
+  while (bench.wants(ActionKind::Send)) {
+    bench.take(ActionKind::Send);
+    bench.give(event);
+  }
+  bench.write().sent();
+  bench.pass(590_ms);
+  EXPECT_FALSE(bench.wants(ActionKind::Send)) << "the answer may be under way";
+  bench.pass(20_ms);
+  EXPECT_TRUE(bench.wants(ActionKind::Send));
+}
+
+TEST(Pace, WhatIsNeverAnsweredIsSaidMoreAndMoreSeldom) {
+  Bench bench;
+  bench.lead().write().sent();
+  int again = 0;
+  for (int i = 0; i < 200; ++i) {
+    bench.pass(10_ms);
+    if (bench.wants(ActionKind::Send)) {
+      bench.sent();
+      ++again;
+    }
+  }
+  EXPECT_GE(again, 4) << "it is said again: the link may have lost it";
+  EXPECT_LE(again, 6) << "2 s are 50 + 100 + 200 + 400 + 800 ms and a rest";
+}
+
+TEST(Pace, AFollowerIsAsPatientAsItsLeaderIsSlow) {
+  Bench bench(Mode::Sync, Standing::Together, 1);
+  bench.follow();
+  const auto hear_note = [&] {
+    Message note = bench.from_peer(MessageKind::Note);
+    note.number = bench.state().following.number;
+    bench.hear(note);
+  };
+  hear_note();
+  const int follows = bench.count(kSay, MessageKind::Follow);
+  bench.pass(990_ms);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Follow), follows);
+  bench.pass(20_ms);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Follow), follows + 1);
+  bench.pass(200_ms);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Follow), follows + 2);
+  bench.pass(390_ms);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Follow), follows + 2) << "the next time it waits longer";
+  hear_note();  // 1600 ms after the last
+  bench.pass(3190_ms);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Follow), follows + 2);
+  bench.pass(20_ms);
+  EXPECT_EQ(bench.count(kSay, MessageKind::Follow), follows + 3);
+}
+
 // The image is synced for much at once, whatever the log keeps for a peer that may ask for it.
 TEST(Pace, TheImageIsSyncedSeldom) {
   Bench bench;

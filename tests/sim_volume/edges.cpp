@@ -413,7 +413,7 @@ void Node::spoil(volume::Event& event, std::optional<volume::BatchHeader>& batch
     const_cast<volume::Message&>(m).position = s_.issued;
   }
   if (w_.options.planted == Planted::InStepEarly && m.kind == volume::MessageKind::Join &&
-      s_.stage == volume::Stage::Standing && !s_.record_outstanding &&
+      s_.stage == volume::Stage::Standing && !s_.record_outstanding && !s_.wanted.epochs.empty() &&
       m.epoch.number > s_.wanted.epochs.back().number) {
     volume::add(s_.wanted.epochs, m.epoch);
     s_.wanted.standing = volume::Standing::Together;

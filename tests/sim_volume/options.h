@@ -66,6 +66,7 @@ struct Options {
   bool resizes = false;     // begins with a short volume that gets longer
   bool fresh_peer = false;  // the second node comes with an empty disk, late
   int64_t long_absence_ms = 0;
+  int64_t slow_ms = 0;  // not drawn: a packet is so long on its way, at all times
   // Not drawn: the source of a copy dies for ever in the middle, and an operator accepts the loss.
   bool forsake = false;
 

@@ -89,6 +89,16 @@ TEST(Resized, TheVolumeGetsLongerOnBothNodesUnderLoadAndFaults) {
   EXPECT_GE(resizes, 40u) << "too few to prove anything";
 }
 
+// An answer takes longer than the time after which a fast link's answer would have been given up.
+TEST(Slow, APeerWhoseAnswersComeLateGetsIntoStepAllTheSame) {
+  for (uint64_t seed = 401; seed <= 420; ++seed) {
+    Options options = draw(seed);
+    options.slow_ms = 60;
+    World world(options);
+    EXPECT_TRUE(world.run()) << options.text() << ": " << world.objection();
+  }
+}
+
 class PlantedBug : public testing::TestWithParam<int> {};
 
 // Bugs that need a rare moment are seen within some hundred seeds; most within a few.

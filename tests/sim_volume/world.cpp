@@ -55,7 +55,8 @@ void World::send(const Packet& packet) {
   const int copies = !healed_ && prng.chance(options.doubles, 1000) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     const int64_t jitter = healed_ ? 50 : options.jitter_us;
-    Duration delay = Duration::from_us(10 + prng.between(int64_t{0}, jitter));
+    Duration delay = Duration::from_ms(options.slow_ms) +
+                     Duration::from_us(10 + prng.between(int64_t{0}, jitter));
     if (!healed_ && i > 0 && prng.chance(1, 4)) {
       delay = delay + Duration::from_ms(prng.between(int64_t{1}, int64_t{400}));  // a late double
     }

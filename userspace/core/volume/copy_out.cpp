@@ -26,7 +26,8 @@ void send_extent(Work& w, ExtentInFlight& extent) {
   State& s = w.s;
   extent.number = ++s.copying.numbers;
   extent.dirtied_again = s.fold_outstanding;  // cautious: it may be read before the fold's batches
-  extent.resend_at = w.now + s.settings.resend * 2;
+  extent.resend_at = w.now + s.copying.patience.wait(s.settings.resend * 2, extent.repeated++);
+  extent.sent_at = std::min(extent.sent_at, w.now);
   Action& action = w.push(ActionKind::SendExtent);
   action.message = w.message(MessageKind::Extent);
   action.message.number = extent.number;
@@ -57,7 +58,9 @@ void send_more(Work& w) {
       return;
     }
     c.cursor = *next + 1;
-    c.in_flight.push({*next, 0, false, Instant::never()});
+    ExtentInFlight fresh;
+    fresh.extent = *next;
+    c.in_flight.push(fresh);
     send_extent(w, c.in_flight.back());
     ++sent;
   }
@@ -66,7 +69,7 @@ void send_more(Work& w) {
 void say_copy(Work& w) {
   State& s = w.s;
   Copying& c = s.copying;
-  c.resend_at = w.now + s.settings.resend * 2;
+  c.resend_at = w.now + c.patience.wait(s.settings.resend * 2, c.repeated++);
   Message& m = w.say(MessageKind::Copy);
   c.told = s.record.tail;
   m.position = s.record.tail;
@@ -99,10 +102,12 @@ void start_copy(Work& w, const Message& follow) {
       map.present && (same_session || (!map.cleared && reaches && follow.copying == 0));
   const bool same_go = s.copying.active && s.copying.session == follow.copying;
   const uint64_t numbers = s.copying.numbers;
+  const Patience patience = s.copying.patience;
   const int folds = same_go ? s.copying.folds : 0;
   s.copying = Copying{};
   s.copying.active = true;
   s.copying.numbers = numbers;
+  s.copying.patience = patience;
   s.copying.folds = folds;
   if (known && same_session) {
     s.copying.session = map.session;  // goes on where it was
@@ -138,6 +143,7 @@ void on_extent_done(Work& w) {
       if (!sent.dirtied_again) {
         s.map.clear(sent.extent);
       }
+      c.patience.learn(w.now - sent.sent_at);
       c.in_flight.erase_at(i);
       return;
     }
@@ -165,7 +171,9 @@ void pump_copy_out(Work& w) {
     c.prepared = false;
     c.resend_at = Instant::never();
   }
-  if (!c.prepared) {
+  if (c.prepared) {
+    c.repeated = 0;
+  } else {
     if (c.resend_at.is_never() || w.now >= c.resend_at) {
       say_copy(w);
     }

@@ -91,11 +91,21 @@ bool take(Work& w, const BatchHeader& batch) {
 
 bool heard_from_leader(Work& w) {
   State& s = w.s;
-  if (!s.following.active || w.event.message->number != s.following.number) {
+  Following& f = s.following;
+  if (!f.active) {
     return false;
   }
-  s.following.silent_at = w.now + s.settings.resend * 4;
-  s.following.heard = true;
+  if (!f.heard_at.is_never()) {
+    f.patience.learn(w.now - f.heard_at);
+  }
+  f.heard_at = w.now;
+  if (w.event.message->number != f.number) {
+    return false;
+  }
+  f.repeated = 0;
+  // Who follows anew throws away all that is under way: not for a leader that is merely held up.
+  f.silent_at = w.now + f.patience.wait(s.settings.resend * 20, 0);
+  f.heard = true;
   return true;
 }
 
@@ -208,7 +218,8 @@ void stop_following(State& s) {
   Following& f = s.following;
   f.active = f.wanted = f.cutting = f.joining = f.copy_ended = false;
   f.preparing = f.draining = false;
-  f.silent_at = f.ack_at = Instant::never();
+  f.silent_at = f.ack_at = f.heard_at = Instant::never();
+  f.repeated = 0;
   f.flush = 0;
   f.flushed = 0;
 }
@@ -265,7 +276,8 @@ void say_follow(Work& w) {
   s.following.heard = false;
   s.following.copy_ended = false;
   s.following.joining = false;  // it is said again if it still holds
-  s.following.silent_at = w.now + s.settings.resend * 4;
+  s.following.silent_at =
+      w.now + s.following.patience.wait(s.settings.resend * 4, s.following.repeated++);
 }
 
 void on_batch(Work& w) {

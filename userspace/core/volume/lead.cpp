@@ -56,8 +56,6 @@ void note(Work& w) {
     return;
   }
   if (w.now >= f.resend_at) {
-    // No word for a while: everything after what was acknowledged may be lost.
-    f.sent = std::max(f.received, s.record.tail);
     f.resend_at = w.now + s.settings.resend;
   }
   f.noted_committed = s.committed;
@@ -67,6 +65,23 @@ void note(Work& w) {
   m.number = f.number;
   m.committed = s.committed;
   m.flush = flush;
+}
+
+void expect_ack(Work& w) {
+  Follower& f = w.s.follower;
+  f.again_at = f.sent > f.received ? w.now + f.patience.wait(w.s.settings.resend, f.repeated)
+                                   : Instant::never();
+}
+
+// No word for long: everything after what was acknowledged may be lost.
+void send_again(Work& w) {
+  Follower& f = w.s.follower;
+  if (w.now < f.again_at || w.s.sending) {
+    return;
+  }
+  f.sent = std::max(f.received, w.s.record.tail);
+  f.again_at = Instant::never();  // until it is sent
+  ++f.repeated;
 }
 
 }  // namespace
@@ -107,6 +122,12 @@ void on_follow(Work& w) {
   f.noted_committed = f.noted_flush = 0;  // what the one before was told
   f.note_at = Instant::never();
   f.resend_at = w.now + s.settings.resend;
+  f.again_at = f.timed_at = Instant::never();
+  f.repeated = 0;
+  for (ExtentInFlight& extent : s.copying.in_flight) {
+    extent.resend_at = w.now;  // what was under way may have gone with the link
+    extent.repeated = 0;
+  }
   s.peer.standing = m.standing;
   s.peer.granted = m.granted;
   const bool ours = m.copying != 0 && s.copying.active && s.copying.session == m.copying;
@@ -126,14 +147,22 @@ void on_ack(Work& w) {
   if (!f.active || m.number != f.number || m.position > s.issued || m.synced > m.position) {
     return;
   }
-  if (m.position > f.received) {
-    f.resend_at = w.now + s.settings.resend;
-  }
+  const bool progress = m.position > f.received;
   f.received = std::max(f.received, m.position);
   f.sent = std::max(f.sent, f.received);
+  if (progress) {
+    if (!f.timed_at.is_never() && f.received >= f.timed_to) {
+      f.patience.learn(w.now - f.timed_at);
+      f.timed_at = Instant::never();
+    }
+    f.repeated = 0;
+    f.resend_at = w.now + s.settings.resend;
+    expect_ack(w);
+  }
   f.synced = std::max(f.synced, m.synced);
   if (m.extent == 1) {
     f.sent = f.received;
+    f.again_at = Instant::never();
   }
   s.peer.standing = m.standing;
   s.peer.granted = m.granted;
@@ -164,7 +193,15 @@ void on_sent(Work& w) {
     return;
   }
   if (s.follower.active && w.event.number == s.follower.number) {
-    s.follower.sent = std::max(s.follower.sent, w.event.position);
+    Follower& f = s.follower;
+    f.sent = std::max(f.sent, w.event.position);
+    if (f.timed_at.is_never() && f.sent > f.received) {
+      f.timed_to = f.sent;
+      f.timed_at = w.now;
+    }
+    if (f.again_at.is_never()) {
+      expect_ack(w);
+    }
   }
 }
 
@@ -177,6 +214,7 @@ void pump_lead(Work& w) {
     s.follower.active = false;  // it asks again, and gets a copy
     return;
   }
+  send_again(w);
   send(w);
   note(w);
 }

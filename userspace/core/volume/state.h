@@ -9,6 +9,7 @@
 #include "core/volume/batch.h"
 #include "core/volume/dirty_map.h"
 #include "core/volume/message.h"
+#include "core/volume/patience.h"
 #include "core/volume/types.h"
 
 namespace cb::core::volume {
@@ -82,7 +83,12 @@ struct Follower {
   Position sent = 0;
   Position received = 0;
   Position synced = 0;
-  Instant resend_at = Instant::never();
+  Instant resend_at = Instant::never();  // a sign of life is due
+  Patience patience;
+  Instant again_at = Instant::never();  // what is under way then is taken to be lost
+  int repeated = 0;
+  Position timed_to = 0;  // ... and since when it is on its way, to learn how long that takes
+  Instant timed_at = Instant::never();
   Position noted_committed = 0;
   Position noted_flush = 0;
   Instant note_at = Instant::never();  // what is committed is told then
@@ -93,6 +99,9 @@ struct Following {
   bool active = false;                   // a Follow was sent and its preparations are recorded
   uint64_t number = 0;                   // of the last Follow; grows over all lives of the link
   Instant silent_at = Instant::never();  // nothing was heard: follow anew
+  Instant heard_at = Instant::never();   // the last time that something was
+  Patience patience;
+  int repeated = 0;  // Follows without an answer
   Position acked = 0;
   Position acked_synced = 0;
   Instant ack_at = Instant::never();  // what was received is told then
@@ -128,6 +137,8 @@ struct ExtentInFlight {
   uint64_t number = 0;
   bool dirtied_again = false;
   Instant resend_at = Instant::never();
+  Instant sent_at = Instant::never();  // the first time
+  int repeated = 0;
   bool operator==(const ExtentInFlight&) const = default;
 };
 
@@ -152,6 +163,8 @@ struct Copying {
   int folds = 0;
   FixedList<ExtentInFlight, kExtentsInFlight> in_flight;
   Instant resend_at = Instant::never();
+  Patience patience;
+  int repeated = 0;  // how often the follower was told in vain to begin
 };
 
 // The volume gets longer: first the files here, then the follower's and its record, then the own

@@ -247,6 +247,9 @@ Instant next_deadline(const State& s) {
   Instant at = std::min({s.hello_at, s.sync_at, s.claim.retry_at});
   if (s.follower.active) {
     at = std::min({at, s.follower.resend_at, s.follower.note_at});
+    if (!s.sending) {
+      at = std::min(at, s.follower.again_at);
+    }
   }
   if (s.following.active) {
     at = std::min({at, s.following.silent_at, s.following.ack_at});
