@@ -64,7 +64,7 @@ write_config() {
   tables[network]="interface = \"eth0\""$'\n'"address = \"10.77.0.${host_part[$node]}\""
   tables[network]+=$'\n''gateway = "10.77.0.1"'
   if [[ $cable != none && -n ${cable_port[$node]:-} ]]; then
-    tables[direct]='interface = "eth1"'
+    tables[direct]='interface = "eth1"'$'\n'"xdp = \"$xdp\""
   fi
   if [[ ${role_of[$node]} == primary ]]; then
     tables[virtual]="address = [$(virtual_addresses "$node")]"
@@ -187,7 +187,7 @@ kill_inside() {
 }
 
 up() {
-  local profile=fast failover=automatic failback=manual nodes="a b" cable=wired ipv6=no witness=no start=yes
+  local profile=fast failover=automatic failback=manual nodes="a b" cable=wired xdp=native ipv6=no witness=no start=yes
   local volume="" volume_mode=sync volume_log=64MiB postgres=no
   local -a settings=()
   while (($# > 0)); do
@@ -202,6 +202,7 @@ up() {
         ;;
       --plain-cable) cable=plain ;;
       --no-cable) cable=none ;;
+      --xdp) xdp=${2:?} && shift ;;
       --ipv6) ipv6=yes ;;
       --witness) witness=yes ;;
       --volume) volume=${2:?} && shift ;;
@@ -225,7 +226,7 @@ up() {
   mount -t bpf bpf "$wires"
   "$build/tests/cb_wire" load "$wires"
   printf '%s=%q\n' profile "$profile" failover "$failover" failback "$failback" nodes "$nodes" \
-    cable "$cable" ipv6 "$ipv6" witness "$witness" build "$build" volume "$volume" volume_mode "$volume_mode" \
+    cable "$cable" xdp "$xdp" ipv6 "$ipv6" witness "$witness" build "$build" volume "$volume" volume_mode "$volume_mode" \
     volume_log "$volume_log" postgres "$postgres" >"$home/lab.conf"
   declare -p settings >>"$home/lab.conf"
 

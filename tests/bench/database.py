@@ -94,7 +94,7 @@ def run(setup):
     native = None
     seconds = round(setup.seconds(6, quick=2))
     try:
-        lab.up("--profile", "normal", "--plain-cable", "--volume", "3GiB", "--postgres")
+        lab.up("--profile", "normal", "--plain-cable", "--xdp", "auto", "--volume", "3GiB", "--postgres")
         lab.verb("pair")
         wait_in_step(lab)
         wait_database(lab)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How fast bytes go over the cable: our links alone, our sealed transport, cubic TCP in clear, TLS 1.3 over cubic TCP.
 
-The same veth pair for all, in turns, at MTU 1500 and 9000. "As installed": two monitors run, their XDP program is attached at both ends
-(which on veth, and on veth only, turns off the other end's segmentation). "Without": no program, segmentation as the kernel has it.
+The same veth pair for all, in turns, at MTU 1500 and 9000. "As installed": two monitors run with the default profile and attach what
+answers their heartbeats as they do by themselves: on a veth a tc program. "Native XDP": the same, with native XDP asked for, which on
+veth, and on veth only, turns off the other end's segmentation and copies each frame. "Without": no program.
 """
 
 import json
@@ -19,6 +20,8 @@ IPERF_PORT = 5201
 TLS_PORT = 7443
 FEATURES = ("tcp-segmentation-offload", "generic-segmentation-offload", "generic-receive-offload")
 CONTENDERS = ("cubic", "tls", "link", "sealed")
+# How the cable's ends are: what `xdp` is set to, None without monitors.
+WAYS = {"as installed": "auto", "native XDP": "native", "without XDP": None}
 
 
 def offloads(lab, node):
@@ -188,10 +191,11 @@ def measure_all(lab, setup, installed):
     return {"runs": found, "heartbeat_p99_us": beats, "offloads": {n: offloads(lab, n) for n in HOSTS}}
 
 
-def in_a_lab(setup, mtu, installed):
+def in_a_lab(setup, mtu, xdp):
+    installed = xdp is not None
     lab = Lab(f"bench-{os.getpid()}")
     try:
-        lab.up("--plain-cable", "--no-start")
+        lab.up("--plain-cable", "--profile", "normal", "--xdp", xdp or "auto", "--no-start")
         cable(lab, mtu)
         if installed:
             lab.verb("pair", "--by-file")
@@ -203,10 +207,10 @@ def in_a_lab(setup, mtu, installed):
         lab.down()
 
 
-def rows_of(found, mtu, installed):
+def rows_of(found, mtu, how):
     runs = found["runs"]
     cubic, tls, link, sealed = (runs[name] for name in CONTENDERS)
-    how = "as installed" if installed else "without XDP"
+    installed = how == "as installed"
     where = f"{mtu}, {how}: "
     rate = lambda run: run["gbytes_per_s"]  # noqa: E731
     rows = []
@@ -215,6 +219,9 @@ def rows_of(found, mtu, installed):
         rows.append(report.at_least(where + "sealed", "GB/s", rate(sealed), rate(cubic), factor, "cubic TCP in clear"))
         rows.append(report.at_least(where + "sealed", "GB/s", rate(sealed), rate(tls), 1.5, "TLS 1.3 over cubic"))
         rows.append(report.row(where + "link alone", "GB/s", rate(link), rate(cubic), peer_name="cubic TCP in clear"))
+    elif how == "native XDP":
+        rows.append(report.row(where + "sealed", "GB/s", rate(sealed), rate(cubic), peer_name="cubic TCP in clear"))
+        rows.append(report.row(where + "sealed", "GB/s", rate(sealed), rate(tls), peer_name="TLS 1.3 over cubic"))
     else:
         rows.append(report.row(where + "sealed", "GB/s", rate(sealed), rate(cubic), peer_name="cubic TCP in clear"))
         rows.append(report.row(where + "sealed", "GB/s", rate(sealed), rate(tls), peer_name="TLS 1.3 over cubic"))
@@ -231,13 +238,13 @@ def rows_of(found, mtu, installed):
         rows.append(
             report.row(f"{where}{name}: receiver", "core", run["receiver_share"], cubic["receiver_share"], peer_name="cubic")
         )
-    if installed:
+    if found["heartbeat_p99_us"]:
         beats = found["heartbeat_p99_us"]
         rows.append(report.row(where + "heartbeat p99 under sealed bulk", "us", beats["sealed"], beats["idle"], peer_name="idle"))
     return rows
 
 
-def notes_of(found, mtu, installed):
+def notes_of(found, mtu, how):
     states = "; ".join(
         f"{node}: " + ", ".join(f"{k.replace('-offload', '')} {v}" for k, v in state.items())
         for node, state in found["offloads"].items()
@@ -245,7 +252,7 @@ def notes_of(found, mtu, installed):
     link = found["runs"]["link"]["receiver"]["link"]["how"]
     sealed = found["runs"]["sealed"]["sender"]["transport"]
     return [
-        f"{mtu}, {'as installed' if installed else 'without XDP'}: {states}",
+        f"{mtu}, {how}: {states}",
         f"  link: {link}; sealed: {sealed['cipher']}, packets of {sealed['paths'][0]['packet_max']}",
     ]
 
@@ -253,12 +260,12 @@ def notes_of(found, mtu, installed):
 def measure(setup):
     rows, notes, details = [], [], {}
     for mtu in MTUS:
-        for installed in (True, False):
-            print(f" MTU {mtu}, {'as installed' if installed else 'without XDP'}", flush=True)
-            found = in_a_lab(setup, mtu, installed)
-            rows += rows_of(found, mtu, installed)
-            notes += notes_of(found, mtu, installed)
-            details[f"{mtu}-{'installed' if installed else 'bare'}"] = found
+        for how, xdp in WAYS.items():
+            print(f" MTU {mtu}, {how}", flush=True)
+            found = in_a_lab(setup, mtu, xdp)
+            rows += rows_of(found, mtu, how)
+            notes += notes_of(found, mtu, how)
+            details[f"{mtu}, {how}"] = found
     notes.append("processor shares are of the two processes; a veth receives in the sender's time")
     notes.append("'link alone' is the driver with a window of 4 MiB: no sealing, no repair")
     return rows, notes, details

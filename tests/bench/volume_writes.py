@@ -47,7 +47,7 @@ def loads(lab, setup):
 def run(setup):
     lab = Lab(f"bench-{os.getpid()}")
     try:
-        lab.up("--profile", "normal", "--plain-cable", "--volume", "512MiB")
+        lab.up("--profile", "normal", "--plain-cable", "--xdp", "auto", "--volume", "512MiB")
         lab.verb("pair")
         wait_in_step(lab)
         wait_mounted(lab, "a")

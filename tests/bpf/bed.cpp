@@ -69,14 +69,15 @@ Fd program_by_id(uint32_t id) {
   return fd;
 }
 
-Fd filter_program(int ifindex, bpf_tc_attach_point point, uint32_t priority) {
+Fd filter_program(int ifindex, bpf_tc_attach_point point, uint32_t priority,
+                  uint32_t handle = 0xcb) {
   bpf_tc_hook hook{};
   hook.sz = sizeof hook;
   hook.ifindex = ifindex;
   hook.attach_point = point;
   bpf_tc_opts at{};
   at.sz = sizeof at;
-  at.handle = 0xcb;
+  at.handle = handle;
   at.priority = priority;
   if (bpf_tc_query(&hook, &at) != 0) {
     give_up("query a tc filter");
@@ -220,19 +221,28 @@ Bed& Bed::shared() {
 }
 
 Bed::Bed() : root_(new Root), cable_(new Cable("near0", "far0")) {
-  auto kernel = edge::Kernel::open(
-      {.root = root_->path(), .direct_ifname = "near0", .service_ifname = "near0"});
-  if (!kernel) {
-    throw std::runtime_error(to_text(kernel.error()));
-  }
-  kernel_ = std::make_unique<edge::Kernel>(*std::move(kernel));
   ifindex_ = static_cast<int>(if_nametoindex("near0"));
+  const auto open = [this](edge::XdpMode mode) {
+    auto kernel = edge::Kernel::open({.root = root_->path(),
+                                      .direct_ifname = "near0",
+                                      .service_ifname = "near0",
+                                      .xdp_mode = mode});
+    if (!kernel) {
+      throw std::runtime_error(to_text(kernel.error()));
+    }
+    kernel_ = std::make_unique<edge::Kernel>(*std::move(kernel));
+  };
+  // The program outlives its place on the interface, with the same maps.
+  open(edge::XdpMode::Tc);
+  Fd direct_tc = filter_program(ifindex_, BPF_TC_INGRESS, 1, 0xcd);
+  open(edge::XdpMode::Native);
   uint32_t direct = 0;
   if (bpf_xdp_query_id(ifindex_, 0, &direct) != 0) {
     give_up("query XDP");
   }
   fds_ = {program_by_id(direct), filter_program(ifindex_, BPF_TC_INGRESS, 1),
-          filter_program(ifindex_, BPF_TC_INGRESS, 2), filter_program(ifindex_, BPF_TC_EGRESS, 2)};
+          filter_program(ifindex_, BPF_TC_INGRESS, 2), filter_program(ifindex_, BPF_TC_EGRESS, 2),
+          std::move(direct_tc)};
 }
 
 Bed::~Bed() { EXPECT_TRUE(kernel_->detach().has_value()); }

@@ -95,7 +95,7 @@ struct RunResult {
   uint32_t nanoseconds = 0;  // per run
 };
 
-enum class Program { Direct, Network, GuardIn, GuardOut };
+enum class Program { Direct, Network, GuardIn, GuardOut, DirectTc };
 
 class Bed {
  public:
@@ -125,7 +125,7 @@ class Bed {
   std::unique_ptr<Root> root_;
   std::unique_ptr<Cable> cable_;
   std::unique_ptr<edge::Kernel> kernel_;
-  std::array<Fd, 4> fds_;
+  std::array<Fd, 5> fds_;
   std::array<uint64_t, CB_DROPS> drops_before_{};
   std::array<cb_keys, CB_PAIRINGS_MAX> keys_{};
   int ifindex_ = 0;

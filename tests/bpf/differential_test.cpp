@@ -18,11 +18,12 @@ struct Twin {
   Bed& bed = Bed::shared();
   std::array<NativeNode, 3> far;
   std::vector<Bytes> history;
+  Program program;
   Prng random;
   unsigned link;
   std::array<uint64_t, CB_DROPS> drops{};
 
-  Twin(uint64_t seed, unsigned over) : random(seed), link(over) {
+  Twin(uint64_t seed, unsigned over, Program which) : program(which), random(seed), link(over) {
     bed.reset(0x1111);
     for (unsigned slot = 0; slot < far.size(); ++slot) {
       bed.pair(slot, far[slot], seed + slot, 0x2000 + slot);
@@ -32,7 +33,6 @@ struct Twin {
   }
 
   bool one_in(uint64_t n) { return random.next() % n == 0; }
-  Program program() const { return link == CB_LINK_DIRECT ? Program::Direct : Program::Network; }
 
   Frame envelope(Mac to, Mac from, bool there) {
     Frame frame(to, from);
@@ -149,18 +149,21 @@ struct Twin {
 };
 
 // BPF_PROG_TEST_RUN itself refuses packets that no card would deliver.
-bool can_be_run(const Bytes& bytes, unsigned link) {
-  if (link == CB_LINK_DIRECT || bytes.size() < 14) {
+bool can_be_run(const Bytes& bytes, Program program) {
+  if (program == Program::Direct || bytes.size() < 14) {
     return bytes.size() >= 14;
   }
   const uint32_t type = static_cast<uint32_t>(bytes[12] << 8 | bytes[13]);
   return bytes.size() >= (type == CB_ETH_IPV4 ? 34u : type == CB_ETH_IPV6 ? 54u : 15u);
 }
 
-// What the network's program finds out from the packet's metadata.
-bool is_seen(const Bytes& bytes, unsigned link) {
-  return link == CB_LINK_DIRECT || (bytes[12] == 8 && bytes[13] == 0 &&
-                                    std::memcmp(bytes.data(), kNear.bytes.data(), 6) == 0);
+// What the tc programs find out from the packet's metadata.
+bool is_seen(const Bytes& bytes, Program program) {
+  if (program == Program::DirectTc) {
+    return bytes[12] == CB_ETHERTYPE >> 8 && bytes[13] == (CB_ETHERTYPE & 0xff);
+  }
+  return program == Program::Direct || (bytes[12] == 8 && bytes[13] == 0 &&
+                                        std::memcmp(bytes.data(), kNear.bytes.data(), 6) == 0);
 }
 
 // The clock reading that the program worked with, from what it left behind.
@@ -198,21 +201,19 @@ void expect_equal(Twin& twin, const Bytes& frame, Reached& reached) {
   Bed& bed = twin.bed;
   NativeNode model = bed.copy();
   const auto before = model.paths;
-  const RunResult result = bed.run(twin.program(), frame);
+  const RunResult result = bed.run(twin.program, frame);
   const auto drops = *bed.kernel().drops();
   const NativeNode after = bed.copy();
   const std::vector<cb_change> changes = bed.changes();
 
-  const uint32_t answered = twin.link == CB_LINK_DIRECT ? static_cast<uint32_t>(XDP_TX)
-                                                        : static_cast<uint32_t>(TC_ACT_REDIRECT);
-  const uint32_t passed = twin.link == CB_LINK_DIRECT ? static_cast<uint32_t>(XDP_PASS)
-                                                      : static_cast<uint32_t>(TC_ACT_UNSPEC);
-  const uint32_t dropped = twin.link == CB_LINK_DIRECT ? static_cast<uint32_t>(XDP_DROP)
-                                                       : static_cast<uint32_t>(TC_ACT_SHOT);
+  const bool xdp = twin.program == Program::Direct;
+  const auto answered = xdp ? static_cast<uint32_t>(XDP_TX) : uint32_t{TC_ACT_REDIRECT};
+  const auto passed = xdp ? static_cast<uint32_t>(XDP_PASS) : static_cast<uint32_t>(TC_ACT_UNSPEC);
+  const auto dropped = xdp ? static_cast<uint32_t>(XDP_DROP) : uint32_t{TC_ACT_SHOT};
 
   Bytes native = frame;
   Outcome outcome;
-  if (is_seen(frame, twin.link)) {
+  if (is_seen(frame, twin.program)) {
     const uint64_t now = moment_of(before, after, frame, result, result.verdict == answered);
     outcome = model.receive(twin.link, native, now, kNear);
   }
@@ -253,13 +254,14 @@ void expect_equal(Twin& twin, const Bytes& frame, Reached& reached) {
   }
 }
 
-void compare(unsigned link, uint64_t seed, int frames) {
+void compare(Program program, uint64_t seed, int frames) {
   SCOPED_TRACE("seed " + std::to_string(seed));
-  Twin twin(seed, link);
+  const unsigned link = program == Program::Network ? CB_LINK_NETWORK : CB_LINK_DIRECT;
+  Twin twin(seed, link, program);
   Reached reached;
   for (int i = 0; i < frames; ++i) {
     const Bytes frame = twin.frame();
-    if (!can_be_run(frame, link)) {
+    if (!can_be_run(frame, program)) {
       continue;
     }
     twin.stir();
@@ -282,9 +284,13 @@ void compare(unsigned link, uint64_t seed, int frames) {
 
 constexpr int kFrames = 4'000;
 
-TEST(Differential, DirectAnswersAsTheNativeCodeDoes) { compare(CB_LINK_DIRECT, 0xd1, kFrames); }
+TEST(Differential, DirectAnswersAsTheNativeCodeDoes) { compare(Program::Direct, 0xd1, kFrames); }
 
-TEST(Differential, NetworkAnswersAsTheNativeCodeDoes) { compare(CB_LINK_NETWORK, 0xe7, kFrames); }
+TEST(Differential, DirectTcAnswersAsTheNativeCodeDoes) {
+  compare(Program::DirectTc, 0xd7, kFrames);
+}
+
+TEST(Differential, NetworkAnswersAsTheNativeCodeDoes) { compare(Program::Network, 0xe7, kFrames); }
 
 // The guard, closed: it drops what the native parser finds a watched address in, and nothing else.
 TEST(Differential, GuardJudgesWhatTheNativeParserFinds) {
@@ -319,7 +325,7 @@ TEST(Differential, GuardJudgesWhatTheNativeParserFinds) {
     if (random.next() % 6 == 0) {
       bytes.resize(14 + random.next() % bytes.size());
     }
-    if (!can_be_run(bytes, CB_LINK_NETWORK)) {
+    if (!can_be_run(bytes, Program::GuardIn)) {
       continue;
     }
     const int egress = static_cast<int>(random.next() % 2);

@@ -45,6 +45,7 @@ TEST_F(Figures, TheVerifierFindsThemSmall) {
     Program program;
     uint32_t verified_max;
   } rows[] = {{"cb_direct", Program::Direct, 300'000},
+              {"cb_direct_tc", Program::DirectTc, 300'000},
               {"cb_network", Program::Network, 300'000},
               {"cb_guard_in", Program::GuardIn, 10'000},
               {"cb_guard_out", Program::GuardOut, 10'000}};

@@ -54,8 +54,10 @@ int exit_links() {
 
 class Loader : public Test {
  protected:
-  KernelOptions options() const {
-    return {.root = root.path(), .direct_ifname = "dir0", .service_ifname = "svc0"};
+  KernelOptions options() const { return options(XdpMode::Native); }
+  KernelOptions options(XdpMode mode) const {
+    return {
+        .root = root.path(), .direct_ifname = "dir0", .service_ifname = "svc0", .xdp_mode = mode};
   }
   static uint32_t xdp_program(const std::string& name, uint8_t* mode = nullptr) {
     bpf_xdp_query_opts query{};
@@ -199,11 +201,13 @@ TEST_F(Loader, ARestartKeepsWhatTheMapsKnowAndReplacesThePrograms) {
   expect_nothing_is_left();
 }
 
-TEST_F(Loader, RestartsLoseNoProbe) {
+class RestartsLoseNoProbe : public Loader, public ::testing::WithParamInterface<XdpMode> {};
+
+TEST_P(RestartsLoseNoProbe, OverTheDirectLink) {
   direct.pass_xdp_at_far();
-  auto kernel = Kernel::open(options());
+  auto kernel = Kernel::open(options(GetParam()));
   ASSERT_TRUE(kernel.has_value()) << to_text(kernel.error());
-  ASSERT_EQ(kernel->facts().xdp_mode, XdpMode::Native);
+  ASSERT_EQ(kernel->facts().xdp_mode, GetParam());
   NativeNode far;
   far.node.boot = 2;
   far.pairs[0].pairing = 5;
@@ -229,7 +233,7 @@ TEST_F(Loader, RestartsLoseNoProbe) {
   });
   for (int i = 0; i < 5; ++i) {
     const int before = answered;
-    auto next = Kernel::open(options());
+    auto next = Kernel::open(options(GetParam()));
     EXPECT_TRUE(next.has_value()) << to_text(next.error());
     if (next) {
       EXPECT_TRUE(next->facts().kept);
@@ -246,6 +250,9 @@ TEST_F(Loader, RestartsLoseNoProbe) {
   EXPECT_EQ(static_cast<int>(kernel->paths()[0].answers_sent), answered);
   EXPECT_TRUE(kernel->detach().has_value());
 }
+
+INSTANTIATE_TEST_SUITE_P(Modes, RestartsLoseNoProbe,
+                         ::testing::Values(XdpMode::Native, XdpMode::Tc));
 
 TEST_F(Loader, AKilledMonitorLeavesItsProgramsAndItsExitMark) {
   direct.pass_xdp_at_far();
@@ -282,7 +289,7 @@ TEST_F(Loader, AKilledMonitorLeavesItsProgramsAndItsExitMark) {
   EXPECT_TRUE(next->detach().has_value());
 }
 
-TEST_F(Loader, GenericModeIsUsedWhereAskedForAndWhereTheDriverHasNoOther) {
+TEST_F(Loader, GenericModeIsUsedWhereAskedForAndTcWhereTheDriverHasNoNativeOne) {
   KernelOptions generic = options();
   generic.xdp_mode = XdpMode::Generic;
   auto kernel = Kernel::open(generic);
@@ -299,24 +306,80 @@ TEST_F(Loader, GenericModeIsUsedWhereAskedForAndWhereTheDriverHasNoOther) {
   EXPECT_EQ(kernel->facts().xdp_mode, XdpMode::Native);
   kernel = Kernel::open(generic);
   ASSERT_TRUE(kernel.has_value()) << to_text(kernel.error());
-  kernel = Kernel::open(options());
+  kernel = Kernel::open(options(XdpMode::Auto));
   ASSERT_TRUE(kernel.has_value()) << to_text(kernel.error());
   EXPECT_EQ(kernel->facts().xdp_mode, XdpMode::Generic);
   EXPECT_TRUE(kernel->detach().has_value());
 
   run({"ip", "link", "add", "br0", "type", "bridge"});
-  KernelOptions bridge = options();
+  KernelOptions bridge = options(XdpMode::Generic);
   bridge.direct_ifname = "br0";
   kernel = Kernel::open(bridge);
   ASSERT_TRUE(kernel.has_value()) << to_text(kernel.error());
   EXPECT_EQ(kernel->facts().xdp_mode, XdpMode::Generic);
   EXPECT_TRUE(kernel->detach().has_value());
+  bridge.xdp_mode = XdpMode::Auto;
+  kernel = Kernel::open(bridge);
+  ASSERT_TRUE(kernel.has_value()) << to_text(kernel.error());
+  EXPECT_EQ(kernel->facts().xdp_mode, XdpMode::Tc) << "a driver without XDP";
+  EXPECT_TRUE(kernel->detach().has_value());
   bridge.xdp_mode = XdpMode::Native;
   kernel = Kernel::open(bridge);
   ASSERT_FALSE(kernel.has_value());
-  EXPECT_NE(to_text(kernel.error()).find("xdp_mode = \"auto\""), std::string::npos)
+  EXPECT_NE(to_text(kernel.error()).find("set xdp = \"auto\""), std::string::npos)
       << to_text(kernel.error());
   expect_nothing_is_left();
+}
+
+TEST_F(Loader, AVethIsAnsweredByTcUnlessXdpIsAskedFor) {
+  auto kernel = Kernel::open(options(XdpMode::Auto));
+  ASSERT_TRUE(kernel.has_value()) << to_text(kernel.error());
+  EXPECT_EQ(kernel->facts().xdp_mode, XdpMode::Tc);
+  EXPECT_EQ(xdp_program("dir0"), 0u);
+  EXPECT_EQ(count(filters("dir0"), "handle 0xcd"), 1u) << filters("dir0");
+  // The new one before the old one goes; none stays behind.
+  kernel = Kernel::open(options(XdpMode::Native));
+  ASSERT_TRUE(kernel.has_value()) << to_text(kernel.error());
+  EXPECT_EQ(kernel->facts().xdp_mode, XdpMode::Native);
+  EXPECT_NE(xdp_program("dir0"), 0u);
+  EXPECT_EQ(filters("dir0"), "");
+  EXPECT_EQ(qdiscs("dir0").find("clsact"), std::string::npos);
+  kernel = Kernel::open(options(XdpMode::Tc));
+  ASSERT_TRUE(kernel.has_value()) << to_text(kernel.error());
+  EXPECT_EQ(xdp_program("dir0"), 0u);
+  kernel = Kernel::open(options(XdpMode::Auto));
+  ASSERT_TRUE(kernel.has_value()) << to_text(kernel.error());
+  EXPECT_EQ(count(filters("dir0"), "handle 0xcd"), 1u) << "replaced, not doubled";
+
+  run({"tc", "qdisc", "del", "dev", "dir0", "clsact"});
+  auto restored = kernel->restore_filters();
+  ASSERT_TRUE(restored.has_value()) << to_text(restored.error());
+  EXPECT_EQ(*restored, 1);
+  EXPECT_EQ(count(filters("dir0"), "handle 0xcd"), 1u);
+  EXPECT_EQ(*kernel->restore_filters(), 0);
+
+  // Another cable: the program of the former one goes.
+  KernelOptions moved = options(XdpMode::Auto);
+  moved.direct_ifname = "dir1";
+  kernel = Kernel::open(moved);
+  ASSERT_TRUE(kernel.has_value()) << to_text(kernel.error());
+  EXPECT_EQ(filters("dir0"), "");
+  EXPECT_EQ(count(filters("dir1"), "handle 0xcd"), 1u);
+  EXPECT_TRUE(kernel->detach().has_value());
+  EXPECT_EQ(filters("dir1"), "");
+  expect_nothing_is_left();
+}
+
+TEST_F(Loader, SomebodyElsesFilterInTheCablesPlaceIsReportedAndLeftAlone) {
+  run({"tc", "qdisc", "add", "dev", "dir0", "clsact"});
+  attach_foreign_filter("dir0", BPF_TC_INGRESS, 1, 0xcd);
+  const std::string before = filters("dir0");
+  const auto kernel = Kernel::open(options(XdpMode::Auto));
+  ASSERT_FALSE(kernel.has_value());
+  EXPECT_NE(to_text(kernel.error()).find("foreign_tc"), std::string::npos)
+      << to_text(kernel.error());
+  EXPECT_EQ(filters("dir0"), before);
+  EXPECT_EQ(filters("svc0"), "") << "nothing half done";
 }
 
 TEST_F(Loader, ALargeMtuIsAttachedNativelyToo) {

@@ -83,8 +83,12 @@ class OnTheWire : public ::testing::Test {
   NativeNode far;
 };
 
-TEST_F(OnTheWire, GenericModeAnswersABarePeer) {
-  open("near0", edge::XdpMode::Generic);
+// Neither mode needs anything of the peer's end.
+class AnswersABarePeer : public OnTheWire, public ::testing::WithParamInterface<edge::XdpMode> {};
+
+TEST_P(AnswersABarePeer, InGenericModeAndByTc) {
+  open("near0", GetParam());
+  ASSERT_EQ(kernel->facts().xdp_mode, GetParam());
   const auto wire = wire_at_far();
   for (const Mac to : {kNear, kBroadcast}) {
     const Heartbeat probe = far.probe(0, CB_LINK_DIRECT, now_ns());
@@ -95,6 +99,9 @@ TEST_F(OnTheWire, GenericModeAnswersABarePeer) {
     EXPECT_EQ(heartbeat_of(*answer).sequence, probe.sequence);
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Modes, AnswersABarePeer,
+                         ::testing::Values(edge::XdpMode::Generic, edge::XdpMode::Tc));
 
 // Every way in which a checksum can be somebody else's business: the answer must be right on the
 // wire all the same.

@@ -56,6 +56,28 @@ def power_off_and_failback(tell):
         tell.check("the event log of the primary tells of it", "ailback" in events.stdout, events.stdout[-2000:])
 
 
+@story("where XDP gains nothing tc answers on the cable: a cut network is survived, a power failure noticed")
+def answered_by_tc(tell):
+    with protected_pair(tell, "--xdp", "auto", moves=1) as lab:
+        modes = [lab.status(node)["node"]["xdp_mode"] for node in ("a", "b")]
+        tell.check("both answer by tc", modes == ["tc", "tc"], modes)
+        answered = lab.pairing("b")["links"][0]["answered"]
+        lab.verb("cut", "net", "b")
+        wait_for("the cable alone carries the lease", lambda: lab.pairing("b")["links"][0]["answered"] > answered + 2000)
+        tell.check("nothing moved", lab.pairing("a")["serving"])
+        lab.verb("heal")
+        lab.wait_protected()
+        client = lab.client("--until-recovered-ms", 200, "--max-ms", 20_000).wait_ready()
+        client.arm()
+        t0_ns = lab.power_off("a")["t0_ns"]
+        outage = outage_of(client.finish(), t0_ns)
+        tell.check(
+            f"the client was served again within {SOON_MS} ms, by the secondary",
+            outage and outage["ms"] and outage["ms"] < SOON_MS and outage["mac_after"] == MAC["b"],
+            outage,
+        )
+
+
 @story("the power of the standby fails: the primary goes on alone")
 def power_off_of_the_standby(tell):
     with protected_pair(tell, moves=0) as lab:

@@ -174,15 +174,21 @@ std::string pair_table(const NodeView& node, const PairView& pair, bool saved) {
   return text + services_rows(pair);
 }
 
+std::string answered_by(const std::string& mode) {
+  if (mode.empty() || mode == "none") {
+    return {};
+  }
+  return mode == "tc" ? mode : "XDP " + mode;
+}
+
 std::string node_row(const NodeView& node) {
-  return row(
-      "monitor",
-      joined({"pid " + std::to_string(node.pid), "version " + node.version,
-              node.uptime_s ? "up " + age_text(*node.uptime_s * 1000) : "",
-              node.probe_scheduling.empty() ? "" : "probes " + node.probe_scheduling,
-              node.lateness_p99_us ? "late p99 " + us_text(*node.lateness_p99_us) : "",
-              node.xdp_mode.empty() || node.xdp_mode == "none" ? "" : "XDP " + node.xdp_mode},
-             ", "));
+  return row("monitor",
+             joined({"pid " + std::to_string(node.pid), "version " + node.version,
+                     node.uptime_s ? "up " + age_text(*node.uptime_s * 1000) : "",
+                     node.probe_scheduling.empty() ? "" : "probes " + node.probe_scheduling,
+                     node.lateness_p99_us ? "late p99 " + us_text(*node.lateness_p99_us) : "",
+                     answered_by(node.xdp_mode)},
+                    ", "));
 }
 
 std::string saved_note(const StatusView& status, const Terminal& terminal) {

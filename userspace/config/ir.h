@@ -126,7 +126,7 @@ struct Node {
   uint16_t port = 7388;           // [network] port: heartbeats (UDP) and pairing (TCP)
 
   std::string direct_interface;  // [direct] interface; empty: none
-  enum class XdpMode : uint8_t { Auto, Native, Generic } xdp_mode = XdpMode::Auto;
+  enum class XdpMode : uint8_t { Auto, Native, Generic, Tc } xdp_mode = XdpMode::Auto;
 
   std::vector<Prefix> virtual_addresses;  // [virtual] address = "..." or list; primary only
   std::string address_label;              // [virtual] label, default "<interface>:1"

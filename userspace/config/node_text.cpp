@@ -82,7 +82,7 @@ std::string service_text(const Service& service) {
 }
 
 std::string links_text(const Node& node) {
-  static constexpr std::array kXdpModes = {"auto", "native", "generic"};
+  static constexpr std::array kXdpModes = {"auto", "native", "generic", "tc"};
   std::string text =
       "\n[network]\n" + line("interface", quoted(node.network_interface)) +
       line("address", quoted(node.hm_address.text())) +

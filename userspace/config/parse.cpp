@@ -92,7 +92,7 @@ void read_network(Reader table, Node& node, Notes& notes) {
 }
 
 void read_direct(Reader table, Node& node) {
-  static const std::array<std::string, 3> kModes = {"auto", "native", "generic"};
+  static const std::array<std::string, 4> kModes = {"auto", "native", "generic", "tc"};
   put(node.direct_interface, table.text("interface"));
   if (node.direct_interface == "none") {
     node.direct_interface.clear();

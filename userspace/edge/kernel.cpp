@@ -9,13 +9,12 @@
 #include <cstring>
 #include <utility>
 
-#include "edge/kernel_parts.h"
+#include "edge/kernel_load.h"
 
 namespace cb::edge {
 
 namespace {
 
-constexpr const char* kDirectLink = "link_direct";
 constexpr const char* kExitLink = "link_exit";
 constexpr std::array kMaps = {"cb_node",   "cb_pairs",   "cb_leases", "cb_paths",
                               "cb_probes", "cb_keys",    "cb_index",  "cb_addresses",
@@ -36,54 +35,6 @@ Result<Mapping> locked_memory(size_t bytes) {
   return mapping;
 }
 
-Error refused(int code, const char* what, const std::string& release) {
-  const std::string why = libbpf_said();
-  return explain(code, std::string("load the eBPF program ") + what + " into kernel " + release +
-                           (why.empty() ? "" : " (" + why + ")") +
-                           "; Crossbeat needs Linux 5.15 or newer with eBPF, XDP and clsact");
-}
-
-bpf_object_open_opts pinned_under(const std::string& folder) {
-  bpf_object_open_opts options;
-  std::memset(&options, 0, sizeof options);
-  options.sz = sizeof options;
-  options.pin_root_path = folder.c_str();
-  return options;
-}
-
-Result<Direct> load_direct(const KernelFacts& facts, const Mac& self, bool frags) {
-  forget_libbpf();
-  const auto options = pinned_under(facts.pin_directory);
-  Direct skeleton(direct_bpf__open_opts(&options));
-  if (!skeleton) {
-    return refused(errno, "cb_direct", facts.release);
-  }
-  std::memcpy(const_cast<unsigned char*>(&skeleton->rodata->cb_self_mac[0]), self.bytes.data(),
-              self.bytes.size());
-  if (frags) {
-    bpf_program__set_flags(skeleton->progs.cb_direct, BPF_F_XDP_HAS_FRAGS);
-  }
-  if (const int error = direct_bpf__load(skeleton.get()); error != 0) {
-    return refused(-error, "cb_direct", facts.release);
-  }
-  return skeleton;
-}
-
-template <class Smart, class Skeleton>
-Result<Smart> load(Skeleton* (*open)(const bpf_object_open_opts*), int (*load)(Skeleton*),
-                   const char* what, const KernelFacts& facts) {
-  forget_libbpf();
-  const auto options = pinned_under(facts.pin_directory);
-  Smart skeleton(open(&options));
-  if (!skeleton) {
-    return refused(errno, what, facts.release);
-  }
-  if (const int error = load(skeleton.get()); error != 0) {
-    return refused(-error, what, facts.release);
-  }
-  return skeleton;
-}
-
 }  // namespace
 
 const char* text_of(XdpMode mode) noexcept {
@@ -91,6 +42,7 @@ const char* text_of(XdpMode mode) noexcept {
     case XdpMode::Auto: return "auto";
     case XdpMode::Native: return "native";
     case XdpMode::Generic: return "generic";
+    case XdpMode::Tc: return "tc";
   }
   return "?";
 }
@@ -214,13 +166,14 @@ int Kernel::Parts::program_for(Filter filter) const {
     case Filter::Network: return fd_of(network->progs.cb_network);
     case Filter::GuardIn: return fd_of(guard->progs.cb_guard_in);
     case Filter::GuardOut: return fd_of(guard->progs.cb_guard_out);
+    case Filter::Direct: return fd_of(direct_tc_program->progs.cb_direct_tc);
   }
   return -1;
 }
 
 Result<> Kernel::Parts::attach_all(const KernelOptions& options) {
   // Filters that a change of configuration left behind: two guards would not agree.
-  for (const int elsewhere : interfaces_with_filters(service.index)) {
+  for (const int elsewhere : interfaces_with_filters(service.index, kFilters)) {
     for (const Filter filter : kFilters) {
       CB_TRY_DO(detach_filter(elsewhere, filter));
     }
@@ -236,99 +189,8 @@ Result<> Kernel::Parts::attach_all(const KernelOptions& options) {
   CB_TRY(exit_before, open_pin(pin(kExitLink)));
   CB_TRY_DO(attach_exit_mark(fd_of(exit->progs.cb_exit), pin(kExitLink)));
   new_exit = !exit_before;
+  CB_TRY_DO(detach_direct_filters(direct.index));
   return attach_direct(options.xdp_mode);
-}
-
-// Replaces the program of a link that is attached, or makes a link. Returns 0, or the errno with
-// which the driver or an old kernel refuses this way.
-Result<int> Kernel::Parts::try_direct(XdpLink& link, bool generic, bool frags) {
-  auto loaded = load_direct(facts, direct.mac, frags);
-  if (!loaded) {
-    if (frags) {
-      return loaded.error().code;  // kernels before 5.18 do not know the flag
-    }
-    return std::move(loaded).error();
-  }
-  const int program = fd_of((*loaded)->progs.cb_direct);
-  if (link.fd) {
-    if (bpf_link_update(link.fd.get(), program, nullptr) != 0) {
-      return errno;
-    }
-  } else {
-    bpf_link_create_opts options;
-    std::memset(&options, 0, sizeof options);
-    options.sz = sizeof options;
-    options.flags = generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE;
-    Fd fresh(bpf_link_create(program, direct.index, BPF_XDP, &options));
-    if (!fresh) {
-      return errno;
-    }
-    CB_TRY_DO(replace_pin(fresh.get(), pin(kDirectLink)));
-    link.fd = std::move(fresh);
-    link.interface = direct.index;
-    new_direct = true;
-  }
-  direct_program = std::move(*loaded);
-  facts.xdp_mode = generic ? XdpMode::Generic : XdpMode::Native;
-  facts.xdp_frags = frags;
-  return 0;
-}
-
-Result<> Kernel::Parts::attach_direct(XdpMode mode) {
-  CB_TRY(link, open_xdp_link(pin(kDirectLink)));
-  if (link.fd && (direct.index == 0 || link.interface != direct.index)) {
-    CB_TRY_DO(close_xdp_link(link, pin(kDirectLink)));
-  }
-  if (direct.index == 0) {
-    return {};
-  }
-  CB_TRY(now, read_xdp(direct));
-  if (now.program != 0 && (!link.fd || now.program != link.program)) {
-    const ProgramName theirs = name_of_program(now.program);
-    return fail(
-        EBUSY,
-        "attach to the direct link " + direct.name + ": XDP program " + std::to_string(theirs.id) +
-            " (" + (theirs.name.empty() ? "no name" : theirs.name) +
-            ") of somebody else is on it and was left alone; remove it with `ip link set dev " +
-            direct.name + " xdp off`, or choose another interface for the cable");
-  }
-  if (link.fd) {
-    const bool fits = mode == XdpMode::Auto || (mode == XdpMode::Generic) == now.generic;
-    for (const bool frags : {false, true}) {
-      if (fits && !(frags && now.generic)) {
-        CB_TRY(refusal, try_direct(link, now.generic, frags));
-        if (refusal == 0) {
-          return {};
-        }
-      }
-    }
-    CB_TRY_DO(close_xdp_link(link, pin(kDirectLink)));
-  }
-  int error = 0;
-  if (mode != XdpMode::Generic) {
-    // Without frags first: a driver that takes it so gives every frame in one piece. A large MTU
-    // needs frags.
-    for (const bool frags : {false, true}) {
-      CB_TRY(refusal, try_direct(link, false, frags));
-      if (refusal == 0) {
-        return {};
-      }
-      error = refusal;
-    }
-  }
-  if (mode != XdpMode::Native) {
-    CB_TRY(refusal, try_direct(link, true, false));
-    if (refusal == 0) {
-      return {};
-    }
-    error = refusal;
-  }
-  return explain(
-      error,
-      std::string("attach XDP (") + text_of(mode) + ") to " + direct.name +
-          (mode == XdpMode::Native
-               ? "; its driver or its MTU does not allow native mode: set xdp_mode = \"auto\""
-               : "; choose another interface for the cable, or none"));
 }
 
 Result<> Kernel::Parts::detach_all() {
@@ -344,6 +206,7 @@ Result<> Kernel::Parts::detach_all() {
   } else {
     keep(std::move(link).error());
   }
+  keep(detach_direct_filters(0));
   for (const Filter filter : kFilters) {
     keep(detach_filter(service.index, filter));
   }
@@ -363,6 +226,9 @@ void Kernel::Parts::take_back() {
     if (auto link = open_xdp_link(pin(kDirectLink))) {
       (void)close_xdp_link(*link, pin(kDirectLink));
     }
+  }
+  if (new_direct_filter) {
+    (void)detach_direct_filters(0);
   }
   for (const Filter filter : new_filters) {
     (void)detach_filter(service.index, filter);
@@ -407,29 +273,13 @@ Result<int> Kernel::restore_filters() {
       ++restored;
     }
   }
-  return restored;
-}
-
-// In parts of its own, so that the thread that uses the Kernel sees nothing half done.
-Result<Kernel::DirectAgain> Kernel::attach_direct_again() const {
-  auto fresh = std::make_shared<Parts>();
-  fresh->opened = true;  // it takes nothing back at its end: what it attached stays
-  fresh->facts = parts_->facts;
-  CB_TRY_DO(fresh->find_direct(parts_->direct.name));
-  CB_TRY_DO(fresh->attach_direct(parts_->xdp_mode_wanted));
-  DirectAgain again;
-  again.parts_ = std::move(fresh);
-  return again;
-}
-
-void Kernel::adopt(DirectAgain again) noexcept {
-  auto* fresh = static_cast<Parts*>(again.parts_.get());
-  if (fresh == nullptr) {
-    return;
+  // A cable's interface that is gone is not restored but attached to again when it is back.
+  if (parts_->facts.xdp_mode == XdpMode::Tc && !has_filter(parts_->direct.index, Filter::Direct) &&
+      is_there(parts_->direct)) {
+    CB_TRY_DO(attach_filter(parts_->direct, Filter::Direct, parts_->program_for(Filter::Direct)));
+    ++restored;
   }
-  std::swap(parts_->direct, fresh->direct);
-  std::swap(parts_->direct_program, fresh->direct_program);  // the old one goes with `again`
-  parts_->facts = fresh->facts;
+  return restored;
 }
 
 Result<> Kernel::detach() { return parts_->detach_all(); }

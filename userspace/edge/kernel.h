@@ -33,19 +33,22 @@ namespace cb::edge {
 inline constexpr std::size_t kPaths =
     std::size_t{CB_PAIRINGS_MAX} * CB_LINKS;  // path: slot * CB_LINKS + link
 
-enum class XdpMode : uint8_t { Auto, Native, Generic };
-const char* text_of(XdpMode mode) noexcept;  // "auto", "native", "generic"
+// How the direct link is answered: by XDP in one of its modes, or by a tc program, which costs
+// other traffic nothing.
+enum class XdpMode : uint8_t { Auto, Native, Generic, Tc };
+const char* text_of(XdpMode mode) noexcept;  // "auto", "native", "generic", "tc"
 
 struct KernelOptions {
-  std::string root = "/";            // DESIGN.md section 8
-  std::string direct_ifname;         // the cable; empty: there is none
-  std::string service_ifname;        // the service network
-  XdpMode xdp_mode = XdpMode::Auto;  // Auto: native, and generic where the driver cannot
+  std::string root = "/";      // DESIGN.md section 8
+  std::string direct_ifname;   // the cable; empty: there is none
+  std::string service_ifname;  // the service network
+  // Auto: native XDP where the driver gains by it, tc where it has none or is a veth.
+  XdpMode xdp_mode = XdpMode::Auto;
 };
 
 // What was got and found, for status and logs.
 struct KernelFacts {
-  XdpMode xdp_mode = XdpMode::Auto;  // Native or Generic; Auto when there is no direct interface
+  XdpMode xdp_mode = XdpMode::Auto;  // what it is; Auto when there is no direct interface
   bool xdp_frags = false;            // attached for frames longer than a page (large MTU)
   bool kept = false;                 // maps of an earlier monitor were found and taken over
   uint32_t direct_ifindex = 0;       // 0: none

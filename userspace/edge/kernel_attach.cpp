@@ -3,7 +3,9 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netlink/cache.h>
@@ -28,6 +30,7 @@ namespace {
 constexpr uint32_t kNetworkPriority = 1;
 constexpr uint32_t kGuardPriority = 2;
 constexpr uint32_t kHandle = 0xcb;
+constexpr uint32_t kDirectHandle = 0xcd;  // beside the network's, should one interface be both
 
 template <class Options>
 Options options() {
@@ -40,6 +43,7 @@ Options options() {
 struct Place {
   bpf_tc_attach_point point;
   uint32_t priority;
+  uint32_t handle = kHandle;
 };
 
 Place place_of(Filter filter) {
@@ -47,6 +51,7 @@ Place place_of(Filter filter) {
     case Filter::Network: return {BPF_TC_INGRESS, kNetworkPriority};
     case Filter::GuardIn: return {BPF_TC_INGRESS, kGuardPriority};
     case Filter::GuardOut: return {BPF_TC_EGRESS, kGuardPriority};
+    case Filter::Direct: return {BPF_TC_INGRESS, kNetworkPriority, kDirectHandle};
   }
   return {BPF_TC_EGRESS, kGuardPriority};
 }
@@ -67,7 +72,7 @@ uint32_t program_at(int interface, Filter filter) {
   const Place place = place_of(filter);
   const auto hook = hook_of(interface, place.point);
   auto at = options<bpf_tc_opts>();
-  at.handle = kHandle;
+  at.handle = place.handle;
   at.priority = place.priority;
   return bpf_tc_query(&hook, &at) == 0 ? at.prog_id : 0;
 }
@@ -99,6 +104,20 @@ Result<Interface> find_interface(const std::string& name, const std::string& pur
   found.ethernet = request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
   std::memcpy(found.mac.bytes.data(), request.ifr_hwaddr.sa_data, found.mac.bytes.size());
   return found;
+}
+
+std::string driver_of(const std::string& interface) {
+  Fd any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ethtool_drvinfo told{};
+  told.cmd = ETHTOOL_GDRVINFO;
+  ifreq request{};
+  interface.copy(request.ifr_name, sizeof request.ifr_name - 1);
+  request.ifr_data = reinterpret_cast<char*>(&told);
+  if (!any || ioctl(any.get(), SIOCETHTOOL, &request) != 0) {
+    return {};
+  }
+  told.driver[sizeof told.driver - 1] = 0;
+  return told.driver;
 }
 
 ProgramName name_of_program(uint32_t id) {
@@ -162,6 +181,7 @@ const char* program_of(Filter filter) noexcept {
     case Filter::Network: return "cb_network";
     case Filter::GuardIn: return "cb_guard_in";
     case Filter::GuardOut: return "cb_guard_out";
+    case Filter::Direct: return "cb_direct_tc";
   }
   return "?";
 }
@@ -190,7 +210,7 @@ Result<bool> attach_filter(const Interface& interface, Filter filter, int progra
   }
   const auto hook = hook_of(interface.index, place.point);
   auto at = options<bpf_tc_opts>();
-  at.handle = kHandle;
+  at.handle = place.handle;
   at.priority = place.priority;
   at.prog_fd = program;
   at.flags = BPF_TC_F_REPLACE;
@@ -217,7 +237,7 @@ Result<> detach_filter(int interface, Filter filter) {
   const Place place = place_of(filter);
   const auto hook = hook_of(interface, place.point);
   auto at = options<bpf_tc_opts>();
-  at.handle = kHandle;
+  at.handle = place.handle;
   at.priority = place.priority;
   const int error = bpf_tc_detach(&hook, &at);
   if (error != 0 && error != -ENOENT) {
@@ -251,13 +271,13 @@ Result<> remove_empty_clsact(int interface) {
   return {};
 }
 
-std::vector<int> interfaces_with_filters(int except) {
+std::vector<int> interfaces_with_filters(int except, std::span<const Filter> filters) {
   std::vector<int> found;
   const std::unique_ptr<struct if_nameindex, void (*)(struct if_nameindex*)> all(if_nameindex(),
                                                                                  if_freenameindex);
   for (const struct if_nameindex* i = all.get(); i != nullptr && i->if_index != 0; ++i) {
     const int index = static_cast<int>(i->if_index);
-    for (const Filter filter : kFilters) {
+    for (const Filter filter : filters) {
       if (index != except && has_filter(index, filter)) {
         found.push_back(index);
         break;

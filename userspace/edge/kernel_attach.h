@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct Interface {
   Mac mac;
 };
 Result<Interface> find_interface(const std::string& name, const std::string& purpose);
+
+// The name of the driver, as `ethtool -i` shows it; empty where it does not say.
+std::string driver_of(const std::string& interface);
 
 struct ProgramName {
   uint32_t id = 0;
@@ -51,7 +55,8 @@ Result<> close_xdp_link(XdpLink& link, const std::string& pin);
 
 // ---- tc
 
-enum class Filter : uint8_t { Network, GuardIn, GuardOut };
+enum class Filter : uint8_t { Network, GuardIn, GuardOut, Direct };
+// Those of the service interface.
 inline constexpr std::array kFilters = {Filter::Network, Filter::GuardIn, Filter::GuardOut};
 const char* program_of(Filter filter) noexcept;  // the program's name
 
@@ -63,8 +68,8 @@ Result<bool> attach_filter(const Interface& interface, Filter filter, int progra
 Result<> detach_filter(int interface, Filter filter);
 // After the last filter is gone: the clsact qdisc too, unless others have filters there.
 Result<> remove_empty_clsact(int interface);
-// Other interfaces of this network namespace that still carry filters of ours.
-std::vector<int> interfaces_with_filters(int except);
+// Other interfaces of this network namespace that still carry one of these filters of ours.
+std::vector<int> interfaces_with_filters(int except, std::span<const Filter> filters);
 
 // ---- the exit mark
 

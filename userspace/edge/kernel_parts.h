@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "direct.skel.h"
+#include "direct_tc.skel.h"
 #include "edge/kernel.h"
 #include "edge/kernel_attach.h"
 #include "edge/kernel_pins.h"
@@ -69,11 +70,13 @@ Result<Mapping> map_values(int fd, size_t count) {
 // A skeleton that is loaded or was never there.
 struct Destroy {
   void operator()(direct_bpf* skeleton) const { direct_bpf__destroy(skeleton); }
+  void operator()(direct_tc_bpf* skeleton) const { direct_tc_bpf__destroy(skeleton); }
   void operator()(network_bpf* skeleton) const { network_bpf__destroy(skeleton); }
   void operator()(guard_bpf* skeleton) const { guard_bpf__destroy(skeleton); }
   void operator()(exit_bpf* skeleton) const { exit_bpf__destroy(skeleton); }
 };
 using Direct = std::unique_ptr<direct_bpf, Destroy>;
+using DirectTc = std::unique_ptr<direct_tc_bpf, Destroy>;
 using Network = std::unique_ptr<network_bpf, Destroy>;
 using Guard = std::unique_ptr<guard_bpf, Destroy>;
 using Exit = std::unique_ptr<exit_bpf, Destroy>;
@@ -88,7 +91,8 @@ struct Kernel::Parts {
   Guard guard;
   Network network;
   Exit exit;
-  Direct direct_program;
+  Direct direct_program;  // one of these two
+  DirectTc direct_tc_program;
 
   Mapping node, pairs, leases, paths, probes, keys;
   std::array<__u64, CB_PAIRINGS_MAX> granting{};
@@ -100,6 +104,7 @@ struct Kernel::Parts {
   // What this open() brought, to be taken back if it fails.
   std::vector<Filter> new_filters;
   bool new_direct = false;
+  bool new_direct_filter = false;
   bool new_exit = false;
   bool new_maps = false;
   bool opened = false;
@@ -118,10 +123,16 @@ struct Kernel::Parts {
   int program_for(Filter filter) const;  // descriptor
   Result<> attach_all(const KernelOptions& options);
   Result<> attach_direct(XdpMode mode);
+  Result<> attach_direct_xdp(XdpLink& link, const XdpNow& now, XdpMode mode);
+  Result<> attach_direct_tc(XdpLink& link);
+  Result<> detach_direct_filters(int except);
   Result<int> try_direct(XdpLink& link, bool generic, bool frags);
   Result<> detach_all();
   void take_back();
 };
+
+// Is it still the same interface that has this name?
+bool is_there(const Interface& interface);
 
 inline int fd_of(const bpf_program* program) { return bpf_program__fd(program); }
 inline int fd_of(const bpf_map* map) { return bpf_map__fd(map); }

@@ -374,7 +374,7 @@ const std::vector<Illness> kIllnesses = {
                                  {"only 20 MB of memory are left (1 %): see top",
                                   "only 20 MB of disk are left below here"}}};
      }},
-    {"GenericXdp", "xdp", Severity::Note, "generic mode", "ethtool -i",
+    {"GenericXdp", "xdp", Severity::Note, "generic mode", "xdp = \"auto\"",
      [](Sickbed& b) { b.node()["xdp_mode"] = "generic"; }},
     {"AddressRemoved", "xdp", Severity::Warning, "was removed by somebody else", "find out who",
      [](Sickbed& b) {
