@@ -58,6 +58,7 @@ create formats a volume and refuses to overwrite one:
   --log-device PATH, --home-device PATH   a block device in place of the file; refused when it is in
                       use, or holds anything at either end
   --overwrite         whatever the devices hold
+  --dry-run           looks at the folder and the devices as create does, and changes nothing
 check reads superblock, map and log and changes nothing:
   --json              for programs
 test-ublk makes a small device with the kernel's ublk driver, tries all that a volume needs of it, and
@@ -79,6 +80,7 @@ struct Options {
   replication::Format format;
   bool node_given = false;
   bool json = false;
+  bool dry_run = false;
 };
 
 int usage(const std::string& what) {
@@ -212,6 +214,7 @@ int parse(int argc, char** argv, Options& options) {
                                     {"log-device", required_argument, nullptr, 'L'},
                                     {"home-device", required_argument, nullptr, 'H'},
                                     {"overwrite", no_argument, nullptr, 'o'},
+                                    {"dry-run", no_argument, nullptr, 'N'},
                                     {"json", no_argument, nullptr, 'j'},
                                     {"version", no_argument, nullptr, 'v'},
                                     {"help", no_argument, nullptr, 'h'},
@@ -247,6 +250,7 @@ int parse(int argc, char** argv, Options& options) {
       case 'L': options.format.log_device = value; break;
       case 'H': options.format.home_device = value; break;
       case 'o': options.format.overwrite = true; break;
+      case 'N': options.dry_run = true; break;
       case 'j': options.json = true; break;
       case 'v': puts("crossbeat-volume " CROSSBEAT_VERSION); return kExitDone;
       case 'h': fputs(kHelp, stdout); return kExitDone;
@@ -282,7 +286,8 @@ int main(int argc, char** argv) {
     if (options.format.folder.empty() || !options.node_given) {
       return usage("create needs --directory, --size, --log, --node and --instance-id");
     }
-    auto created = replication::create(options.format);
+    auto created = options.dry_run ? replication::could_create(options.format)
+                                   : replication::create(options.format);
     return created ? kExitDone : failed(created.error());
   }
   if (options.verb == "check") {

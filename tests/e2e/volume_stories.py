@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The replicated volume in two whole appliances: what was acknowledged is there, whoever dies."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -318,6 +319,45 @@ def disk_of_standby_fails(tell):
         wait_mounted(lab, "b")
         writer.stop()
         all_there(tell, lab, "b", writer)
+
+
+def loop_of(image, mib):
+    with open(image, "wb") as file:
+        file.truncate(mib << 20)
+    return subprocess.run(["losetup", "--find", "--show", image], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@story("volume create --dry-run says whether the devices that are configured would be taken, and changes nothing")
+def devices_are_looked_at(tell):
+    with lab_of(tell, "volume", *VOLUME, "--no-start", pair=None) as lab, contextlib.ExitStack() as after:
+        home = lab.root("a")
+        text = (home / "etc/crossbeat/crossbeat.toml").read_text()
+        devices = [loop_of(home / "log.img", 64), loop_of(home / "home.img", 128)]
+        for device in devices:
+            after.callback(subprocess.run, ["losetup", "-d", device], check=True)
+
+        def create(log, image):
+            lines = f'[volume]\nlog_device = "{log}"\nhome_device = "{image}"'
+            (home / "etc/crossbeat/crossbeat.toml").write_text(text.replace("[volume]", lines, 1))
+            return lab.crossbeat("a", "volume", "create", "--aside", "--dry-run")
+
+        before = sorted((home / "var/lib/crossbeat/volumes").rglob("*"))
+        done = create(*devices)
+        tell.check("good ones would be taken", done.returncode == 0 and "Would keep the copy aside" in done.stdout, done)
+        done = create("/dev/null", devices[1])
+        tell.check("what is no block device is refused", done.returncode == 4 and "is no block device" in done.stderr, done)
+        done = create(devices[1], devices[0])
+        tell.check("one may be too small", done.returncode == 4 and "are needed" in done.stderr, done)
+        subprocess.run(["mkfs.ext4", "-q", devices[1]], check=True)
+        done = create(*devices)
+        tell.check("what one holds is not lost", done.returncode == 4 and "holds something" in done.stderr, done)
+        at = home / "mounted"
+        at.mkdir()
+        subprocess.run(["mount", devices[1], at], check=True)
+        done = create(*devices)
+        subprocess.run(["umount", at], check=True)
+        tell.check("nor is it taken from who uses it", done.returncode == 4 and "is mounted" in done.stderr, done)
+        tell.check("and nothing was changed", sorted((home / "var/lib/crossbeat/volumes").rglob("*")) == before)
 
 
 def block_of(lab, node, path):

@@ -4,6 +4,8 @@
 #include "replication/device.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -35,6 +37,9 @@ class Devices : public testing::Test {
     format_.home_device = volume::loop_device_path(home_);
   }
   void TearDown() override {
+    if (home_ >= 0) {
+      set_read_only(format_.home_device, false);  // the kernel keeps it for whoever has it next
+    }
     for (const int number : {log_, home_}) {
       if (number >= 0) {
         EXPECT_TRUE(volume::give_up_loop_device(number));
@@ -48,6 +53,11 @@ class Devices : public testing::Test {
     const auto number = volume::make_loop_device(fd.get(), path, path);
     EXPECT_TRUE(number) << to_text(number.error());
     return number ? *number : -1;
+  }
+  static void set_read_only(const std::string& device, bool on) {
+    const Fd fd(::open(device.c_str(), O_RDONLY | O_CLOEXEC));
+    const int read_only = on ? 1 : 0;
+    ASSERT_EQ(::ioctl(fd.get(), BLKROSET, &read_only), 0);
   }
   static void put(const std::string& device, std::uint64_t offset) {
     const Fd fd(::open(device.c_str(), O_RDWR | O_CLOEXEC));
@@ -84,6 +94,33 @@ TEST_F(Devices, ThatHoldSomethingAtEitherEndAreRefusedUnlessItIsSaid) {
   format_.overwrite = true;
   const auto made = create(format_);
   EXPECT_TRUE(made) << to_text(made.error());
+}
+
+TEST_F(Devices, AreLookedAtWithoutAnyChange) {
+  ASSERT_TRUE(could_create(format_));
+  EXPECT_FALSE(std::filesystem::exists(format_.folder)) << "nothing was made";
+  put(format_.log_device, 1080);
+  EXPECT_EQ(could_create(format_).error().code, EEXIST);
+  format_.overwrite = true;
+  EXPECT_TRUE(could_create(format_));
+  const Fd held(::open(format_.log_device.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
+  ASSERT_TRUE(held);
+  char byte = 0;
+  ASSERT_EQ(::pread(held.get(), &byte, 1, 1080), 1);
+  EXPECT_EQ(byte, 'x');
+  EXPECT_EQ(could_create(format_).error().code, EBUSY);
+}
+
+TEST_F(Devices, ThatCanOnlyBeReadOrAreOneUnderTwoNamesAreRefused) {
+  const std::string alias = folder_.at("alias");
+  std::filesystem::create_symlink(format_.log_device, alias);
+  Format same = format_;
+  same.home_device = alias;
+  EXPECT_EQ(could_create(same).error().code, EINVAL);
+  EXPECT_EQ(create(same).error().code, EINVAL);
+  set_read_only(format_.home_device, true);
+  EXPECT_EQ(could_create(format_).error().code, EROFS);
+  EXPECT_FALSE(std::filesystem::exists(format_.folder));
 }
 
 TEST_F(Devices, TakeALongerVolumeAsFarAsTheyReach) {

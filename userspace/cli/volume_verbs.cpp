@@ -113,22 +113,13 @@ int say(const Context& context, Json reply, const std::string& text) {
   return kDone;
 }
 
-int make_copy(const Context& context, const Described& described, const VolumeCreate& wanted) {
-  config::VolumeId id{};
-  if (wanted.fresh) {
-    id = *described.id;
-  } else if (getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {
-    return context.complain(kFailed, "the kernel gives no random numbers");
-  }
-  const auto folder = config::begin_volume_folder(described.folder);
-  if (!folder) {
-    return context.complain(kFailed, to_text(folder.error()));
-  }
+std::vector<std::string> create_command(const Described& described, const VolumeCreate& wanted,
+                                        const std::string& folder, const config::VolumeId& id) {
   std::vector<std::string> command = {volume_program(), "create",
-                                      "--directory",    *folder,
+                                      "--directory",    folder,
                                       "--size",         std::to_string(described.volume.bytes),
                                       "--log",          std::to_string(described.volume.log_bytes),
-                                      "--node",         "0",
+                                      "--node",         described.primary ? "0" : "1",
                                       "--instance-id",  to_hex(id)};
   if (wanted.fresh) {
     command.emplace_back("--fresh");
@@ -142,6 +133,41 @@ int make_copy(const Context& context, const Described& described, const VolumeCr
   if (wanted.overwrite) {
     command.emplace_back("--overwrite");
   }
+  return command;
+}
+
+// Would the devices that [volume] names be taken? Asked before anything is changed.
+int look_at_devices(const Context& context, const Described& described,
+                    const VolumeCreate& wanted) {
+  if (described.log_device.empty() && described.home_device.empty()) {
+    return kDone;
+  }
+  auto command = create_command(described, wanted, config::fresh_volume_folder(described.folder),
+                                config::VolumeId{1});
+  command.emplace_back("--dry-run");
+  const auto ran = run_command(command, Duration::from_s(60));
+  if (!ran) {
+    return context.complain(kFailed, "the devices cannot be looked at: " + to_text(ran.error()));
+  }
+  return ran->code == 0
+             ? kDone
+             : context.complain(kRefused,
+                                "the copy could not be made: " + std::string(trim(ran->text)),
+                                "see log_device and home_device in crossbeat.toml(5)");
+}
+
+int make_copy(const Context& context, const Described& described, const VolumeCreate& wanted) {
+  config::VolumeId id{};
+  if (wanted.fresh) {
+    id = *described.id;
+  } else if (getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {
+    return context.complain(kFailed, "the kernel gives no random numbers");
+  }
+  const auto folder = config::begin_volume_folder(described.folder);
+  if (!folder) {
+    return context.complain(kFailed, to_text(folder.error()));
+  }
+  const std::vector<std::string> command = create_command(described, wanted, *folder, id);
   // A device is filled with zeros first.
   const auto ran =
       run_command(command, Duration::from_s(described.home_device.empty() ? 600 : 24 * 60 * 60));
@@ -199,6 +225,9 @@ int volume_create(const Context& context, const VolumeCreate& wanted) {
         "this primary is paired, and its peer may hold the data: a first copy would be another "
         "volume",
         "--fresh makes an empty copy that the peer fills; for another volume: crossbeat unpair");
+  }
+  if (const int code = look_at_devices(context, *described, wanted); code != kDone) {
+    return code;
   }
   if (context.options().dry_run) {
     return say(context, Json{{"folder", described->folder}},

@@ -57,8 +57,10 @@ Result<std::optional<VolumeId>> read_volume_id(const std::string& folder) {
   return std::optional(id);
 }
 
+std::string fresh_volume_folder(const std::string& folder) { return folder + ".new"; }
+
 Result<std::string> begin_volume_folder(const std::string& folder) {
-  const std::string fresh = folder + ".new";
+  const std::string fresh = fresh_volume_folder(folder);
   std::error_code error;
   std::filesystem::remove_all(fresh, error);
   if (!error) {
@@ -75,7 +77,7 @@ Result<std::string> begin_volume_folder(const std::string& folder) {
 
 Result<> finish_volume_folder(const std::string& folder, const VolumeId& id,
                               const std::string& format) {
-  const std::string fresh = folder + ".new";
+  const std::string fresh = fresh_volume_folder(folder);
   if (!format.empty()) {
     CB_TRY_DO(write_atomically(fresh + kFormatFile, format + "\n", 0600));
   }

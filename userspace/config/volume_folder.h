@@ -22,7 +22,9 @@ std::string volume_folder(const std::string& root, const std::string& directory,
 // Nothing: there is no copy yet.
 Result<std::optional<VolumeId>> read_volume_id(const std::string& folder);
 
-// An empty folder to format a copy in; what an earlier attempt left there is removed.
+// Where a copy is formatted before it is put into its place.
+std::string fresh_volume_folder(const std::string& folder);
+// ... as an empty folder; what an earlier attempt left there is removed.
 Result<std::string> begin_volume_folder(const std::string& folder);
 // Puts it into its place, durably. format: the file system that the first mount makes, or empty.
 Result<> finish_volume_folder(const std::string& folder, const VolumeId& id,

@@ -54,10 +54,9 @@ Result<bool> is_zero(int fd, std::uint64_t from, std::uint64_t to, const std::st
   return std::all_of(bytes.begin(), bytes.end(), [](char byte) { return byte == 0; });
 }
 
-}  // namespace
-
-Result<Fd> claim_device(const std::string& device, std::uint64_t bytes, const std::string& folder,
-                        bool overwrite) {
+// access: O_RDWR, or O_RDONLY only to look.
+Result<Fd> take(const std::string& device, std::uint64_t bytes, const std::string& folder,
+                bool overwrite, int access) {
   struct stat info {};
   if (::stat(device.c_str(), &info) != 0) {
     return fail(errno, "look at " + device);
@@ -65,10 +64,14 @@ Result<Fd> claim_device(const std::string& device, std::uint64_t bytes, const st
   if (!S_ISBLK(info.st_mode)) {
     return fail(ENOTBLK, device + " is no block device");
   }
-  Fd fd(::open(device.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
+  Fd fd(::open(device.c_str(), access | O_EXCL | O_CLOEXEC));
   if (!fd) {
     return errno == EBUSY ? fail(EBUSY, device + " is mounted, or something else holds it")
                           : fail(errno, "open " + device);
+  }
+  int read_only = 0;
+  if (::ioctl(fd.get(), BLKROGET, &read_only) != 0 || read_only != 0) {
+    return fail(EROFS, device + " can only be read");
   }
   std::uint64_t room = 0;
   if (::ioctl(fd.get(), BLKGETSIZE64, &room) != 0) {
@@ -93,6 +96,28 @@ Result<Fd> claim_device(const std::string& device, std::uint64_t bytes, const st
                             device);
   }
   return fd;
+}
+
+}  // namespace
+
+Result<Fd> claim_device(const std::string& device, std::uint64_t bytes, const std::string& folder,
+                        bool overwrite) {
+  return take(device, bytes, folder, overwrite, O_RDWR);
+}
+
+Result<> look_at_device(const std::string& device, std::uint64_t bytes, const std::string& folder,
+                        bool overwrite) {
+  CB_TRY_DO(take(device, bytes, folder, overwrite, O_RDONLY));
+  return {};
+}
+
+bool is_one_device(const std::string& a, const std::string& b) {
+  struct stat one {};
+  struct stat other {};
+  return !a.empty() && !b.empty() &&
+         (a == b ||
+          (::stat(a.c_str(), &one) == 0 && ::stat(b.c_str(), &other) == 0 && S_ISBLK(one.st_mode) &&
+           S_ISBLK(other.st_mode) && one.st_rdev == other.st_rdev));
 }
 
 }  // namespace cb::replication

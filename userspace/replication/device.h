@@ -17,4 +17,11 @@ namespace cb::replication {
 Result<Fd> claim_device(const std::string& device, std::uint64_t bytes, const std::string& folder,
                         bool overwrite);
 
+// Whether claim_device would have it. Changes nothing.
+Result<> look_at_device(const std::string& device, std::uint64_t bytes, const std::string& folder,
+                        bool overwrite);
+
+// Whatever their names.
+bool is_one_device(const std::string& a, const std::string& b);
+
 }  // namespace cb::replication

@@ -268,7 +268,7 @@ std::uint64_t map_slot_bytes(std::uint64_t volume_bytes) {
   return (bits + core::volume::kMapBlockBits - 1) / core::volume::kMapBlockBits * kBlock;
 }
 
-Result<> create(const Format& f) {
+Result<> could_create(const Format& f) {
   if (f.volume_bytes == 0 || f.volume_bytes % kBlock != 0 ||
       f.volume_bytes > (std::uint64_t{1} << 56)) {
     return fail(EINVAL, "the size of a volume is a multiple of 4096 bytes");
@@ -277,20 +277,31 @@ Result<> create(const Format& f) {
     return fail(EINVAL, "the log has at least " + std::to_string(kLogBytesMin) +
                             " bytes, a multiple of 4096");
   }
-  if (!f.log_device.empty() && f.log_device == f.home_device) {
+  if (is_one_device(f.log_device, f.home_device)) {
     return fail(EINVAL, "log and image lie on devices of their own, or on none");
   }
   if (f.node > 1 || (f.instance_high == 0 && f.instance_low == 0)) {
     return fail(EINVAL, "the node is 0 or 1, and the instance's id not zero");
   }
+  struct stat info {};
+  if (::lstat((f.folder + "/superblock").c_str(), &info) == 0) {
+    return fail(EEXIST, "there is a volume in " + f.folder + " already");
+  }
+  for (const auto& [device, bytes] :
+       {std::pair(f.log_device, f.log_bytes), std::pair(f.home_device, f.volume_bytes)}) {
+    if (!device.empty()) {
+      CB_TRY_DO(look_at_device(device, bytes, f.folder, f.overwrite));
+    }
+  }
+  return {};
+}
+
+Result<> create(const Format& f) {
+  CB_TRY_DO(could_create(f));
   if (::mkdir(f.folder.c_str(), 0700) != 0 && errno != EEXIST) {
     return cannot("make the folder " + f.folder);
   }
   const std::string superblock = f.folder + "/superblock";
-  struct stat info {};
-  if (::lstat(superblock.c_str(), &info) == 0) {
-    return fail(EEXIST, "there is a volume in " + f.folder + " already");
-  }
   CB_TRY_DO(make_part(f.folder + "/map", "", 2 * map_slot_bytes(f.volume_bytes), true));
   CB_TRY_DO(make_part(f.folder + "/log", f.log_device, f.log_bytes, true, f.folder, f.overwrite));
   CB_TRY_DO(

@@ -33,6 +33,8 @@ inline constexpr std::uint64_t kLogBytesMin = 8u << 20;
 // Makes the folder and the files, durably. Refuses (EEXIST) when there is a superblock already, and
 // what is left of a create that was interrupted is begun anew.
 Result<> create(const Format& format);
+// Why it would not, as far as that can be seen without changing anything.
+Result<> could_create(const Format& format);
 
 struct OpenFiles {
   Fd superblock, map, log, home;
