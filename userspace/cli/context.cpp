@@ -93,6 +93,24 @@ int Context::complain(int code, const std::string& what, const std::string& next
   return code;
 }
 
+std::optional<int> Context::wrong(const Result<Json>& reply) const {
+  if (!reply) {
+    return report(reply.error());
+  }
+  return is_ok(*reply) ? std::nullopt : std::optional(refused(*reply));
+}
+
+std::optional<int> Context::settled(const Result<Json>& reply) const {
+  if (const auto code = wrong(reply)) {
+    return code;
+  }
+  if (!options_.json) {
+    return std::nullopt;
+  }
+  print(*reply);
+  return kDone;
+}
+
 void Context::print(const Json& reply) const { terminal_.out << to_pretty(reply) << "\n"; }
 
 bool is_ok(const Json& reply) { return flag_at(reply, "ok"); }

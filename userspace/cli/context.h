@@ -45,6 +45,10 @@ class Context {
   int report(const Error& error) const;  // the monitor could not be asked
   int refused(const Json& reply) const;  // it said no
   int complain(int code, const std::string& what, const std::string& next = "") const;
+  // Nothing: the monitor did as it was asked. Else it was reported, or told that it refused.
+  std::optional<int> wrong(const Result<Json>& reply) const;
+  // ... or the reply is printed, with --json: nothing remains to be said.
+  std::optional<int> settled(const Result<Json>& reply) const;
 
   // Prints a reply as it came, for --json.
   void print(const Json& reply) const;

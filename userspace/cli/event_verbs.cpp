@@ -95,11 +95,8 @@ int events(const Context& context, const EventsOptions& wanted) {
                : context.report(client.error());
   }
   auto line = client->ask(request, context.answer_deadline());
-  if (!line) {
-    return context.report(line.error());
-  }
-  if (!is_ok(*line)) {
-    return context.refused(*line);
+  if (const auto code = context.wrong(line)) {
+    return *code;
   }
   if (const std::string trouble = text_at(*line, "trouble"); !trouble.empty()) {
     context.terminal().err << "crossbeat: the event log cannot be read whole: " << trouble << "\n";

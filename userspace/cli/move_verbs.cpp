@@ -189,11 +189,8 @@ int move(const Context& context, Move wanted) {
   const PairView* before = chosen(view, context.options().pairing);
   // Without a choice the monitor itself says what is wrong.
   const auto reply = client->ask(context.request(verb), context.answer_deadline());
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
+  if (const auto code = context.wrong(reply)) {
+    return *code;
   }
   if (context.options().dry_run) {
     return print_plan(context, verb, *reply);
@@ -220,11 +217,8 @@ int maintenance(const Context& context, bool on, std::optional<Duration> length)
     return context.report(client.error());
   }
   const auto reply = client->ask(request, context.answer_deadline());
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
+  if (const auto code = context.wrong(reply)) {
+    return *code;
   }
   const std::string what =
       on ? "Maintenance is on" +

@@ -61,15 +61,8 @@ bool got_licence(const Context& context, const Json& reply) {
 
 int pairing_code(const Context& context) {
   const auto reply = context.ask(context.request("pairing-code"));
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
-  }
-  if (context.options().json) {
-    context.print(*reply);
-    return kDone;
+  if (const auto code = context.settled(reply)) {
+    return *code;
   }
   std::ostream& out = context.terminal().out;
   out << "Pairing code: " << text_at(*reply, "code", "?") << "\n";
@@ -85,15 +78,8 @@ int pairing_code(const Context& context) {
 // The line alone on standard output, so that it goes through a pipe.
 int witness_key(const Context& context) {
   const auto reply = context.ask(context.request("witness-key"));
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
-  }
-  if (context.options().json) {
-    context.print(*reply);
-    return kDone;
+  if (const auto code = context.settled(reply)) {
+    return *code;
   }
   context.terminal().out << text_at(*reply, "line", "?") << "\n";
   context.terminal().err << "This line makes a machine the witness of the pairing "
@@ -161,15 +147,8 @@ int unpair(const Context& context, bool delete_licence) {
   }
   const auto reply =
       answer(context, *client, request, context.answer_deadline(Duration::from_s(60)));
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
-  }
-  if (context.options().json) {
-    context.print(*reply);
-    return kDone;
+  if (const auto code = context.settled(reply)) {
+    return *code;
   }
   std::ostream& out = context.terminal().out;
   if (context.options().dry_run) {

@@ -26,10 +26,7 @@ int accept(const Context& context, const char* verb, std::string* session) {
   }
   *session = view_of(*status).node.session;
   const auto reply = client->ask(context.request(verb), context.answer_deadline());
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  return is_ok(*reply) ? kDone : context.refused(*reply);
+  return context.wrong(reply).value_or(kDone);
 }
 
 int done(const Context& context, const std::string& text) {

@@ -157,11 +157,8 @@ int resolve_conflict(const Context& context) {
         "make sure that the primary serves; then --force takes the address down here all the same");
   }
   const auto accepted = context.ask(context.request("stop"));
-  if (!accepted) {
-    return context.report(accepted.error());
-  }
-  if (!is_ok(*accepted)) {
-    return context.refused(*accepted);
+  if (const auto code = context.wrong(accepted)) {
+    return *code;
   }
   const Instant deadline = boottime_now() + context.wait_limit();
   if (!wait_for_end(context, view.node.session, deadline)) {

@@ -51,30 +51,16 @@ int vip(const Context& context, const std::string& action) {
   Json request = context.request("vip");
   request["action"] = action;
   const auto reply = context.ask(request);
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
-  }
-  if (context.options().json) {
-    context.print(*reply);
-    return kDone;
+  if (const auto code = context.settled(reply)) {
+    return *code;
   }
   return show_addresses(context, *reply, action);
 }
 
 int drill(const Context& context) {
   const auto reply = context.ask(context.request("drill"));
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
-  }
-  if (context.options().json) {
-    context.print(*reply);
-    return kDone;
+  if (const auto code = context.settled(reply)) {
+    return *code;
   }
   std::ostream& out = context.terminal().out;
   out << "A drill moves nothing. This node is " << text_at(*reply, "state", "?") << ". If now "
@@ -138,15 +124,8 @@ int set(const Context& context, const std::string& failover, const std::string& 
     request["failback"] = failback;
   }
   const auto reply = context.ask(request);
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
-  }
-  if (context.options().json) {
-    context.print(*reply);
-    return kDone;
+  if (const auto code = context.settled(reply)) {
+    return *code;
   }
   std::ostream& out = context.terminal().out;
   const char* is = context.options().dry_run ? " would be " : " is now ";

@@ -13,17 +13,16 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cli/command.h"
-#include "cli/status_stream.h"
 #include "cli/verbs.h"
 #include "cli/view.h"
 #include "cli/volume_text.h"
+#include "cli/volume_wait.h"
 #include "config/defaults.h"
 #include "config/size.h"
 
 namespace cb::cli {
 namespace {
 
-constexpr Duration kLookEvery = Duration::from_ms(300);
 constexpr std::size_t kFileMax = 1u << 20;
 constexpr Duration kFileSystemTime = Duration::from_s(600);
 
@@ -144,34 +143,27 @@ int finish(const Context& context, const PairView& pair, bool primary, std::uint
 }
 
 int wait_for_it(const Context& context, std::uint64_t bytes, bool grow_fs) {
-  StatusStream stream(socket_path(context.options().root));
-  const Instant give_up = boottime_now() + context.wait_limit();
-  while (true) {
-    const auto status = stream.next(std::min(boottime_now() + kLookEvery, give_up));
-    if (!status) {
-      return context.report(status.error());
-    }
-    const StatusView view = view_of(*status);
-    const PairView* pair = with_volume(view, context.options().pairing);
-    if (pair != nullptr) {
-      const Json& resize = at(at(pair->volume, "detail"), "resize");
-      const bool ours = whole_at(resize, "bytes") == static_cast<std::int64_t>(bytes);
-      if (ours && !flag_at(resize, "running")) {
-        return whole_at(resize, "error").value_or(0) == 0
-                   ? finish(context, *pair, view.node.primary, bytes, grow_fs)
-                   : context.complain(kFailed, "not resized: " + text_at(resize, "text"),
-                                      "nothing is lost; ask again when that is mended");
-      }
-      if (!ours && flag_at(pair->volume, "running")) {
-        return context.complain(kFailed, "the volume's process was started anew meanwhile",
-                                "ask again: crossbeat volume resize goes on where it was");
-      }
-    }
-    if (boottime_now() >= give_up) {
-      return context.complain(kTimedOut, "it is not done yet, and goes on",
-                              "ask again: crossbeat volume resize waits for the same");
-    }
-  }
+  return wait_for_volume(
+      context, boottime_now() + context.wait_limit(),
+      "ask again: crossbeat volume resize waits for the same",
+      [&](const StatusView& view, const PairView* pair) -> std::optional<int> {
+        if (pair == nullptr) {
+          return std::nullopt;
+        }
+        const Json& resize = at(at(pair->volume, "detail"), "resize");
+        const bool ours = whole_at(resize, "bytes") == static_cast<std::int64_t>(bytes);
+        if (ours && !flag_at(resize, "running")) {
+          return whole_at(resize, "error").value_or(0) == 0
+                     ? finish(context, *pair, view.node.primary, bytes, grow_fs)
+                     : context.complain(kFailed, "not resized: " + text_at(resize, "text"),
+                                        "nothing is lost; ask again when that is mended");
+        }
+        if (!ours && flag_at(pair->volume, "running")) {
+          return context.complain(kFailed, "the volume's process was started anew meanwhile",
+                                  "ask again: crossbeat volume resize goes on where it was");
+        }
+        return std::nullopt;
+      });
 }
 
 }  // namespace
@@ -188,11 +180,8 @@ int volume_resize(const Context& context, const VolumeResize& wanted) {
   request["bytes"] = *bytes;
   request["dry_run"] = context.options().dry_run;
   const auto reply = context.ask(request);
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
+  if (const auto code = context.wrong(reply)) {
+    return *code;
   }
   if (context.options().dry_run) {
     if (context.options().json) {

@@ -301,11 +301,8 @@ int volume_history(const Context& context, bool compare) {
   Json request = context.request("volume");
   request["action"] = "history";
   const auto reply = context.ask(request);
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
+  if (const auto code = context.wrong(reply)) {
+    return *code;
   }
   const Json& history = at(*reply, "history");
   if (!compare) {
@@ -324,11 +321,8 @@ int resync(const Context& context, const Resync& wanted) {
     Json request = context.request("volume");
     request["action"] = wanted.pause ? "pause" : "continue";
     const auto reply = context.ask(request);
-    if (!reply) {
-      return context.report(reply.error());
-    }
-    if (!is_ok(*reply)) {
-      return context.refused(*reply);
+    if (const auto code = context.wrong(reply)) {
+      return *code;
     }
     return say(context, *reply,
                wanted.pause
@@ -339,11 +333,8 @@ int resync(const Context& context, const Resync& wanted) {
   Json request = context.request("resync");
   request["full"] = wanted.full;
   const auto reply = context.ask(request);
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
+  if (const auto code = context.wrong(reply)) {
+    return *code;
   }
   if (context.options().dry_run) {
     std::string text = "crossbeat resync would, on this node:\n";

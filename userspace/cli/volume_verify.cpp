@@ -2,19 +2,16 @@
 //
 // crossbeat volume verify: asks the volume's process, through the monitor, to compare both images,
 // and waits for what it finds. It goes on without us; who asks again sees how far it is.
-#include <algorithm>
 #include <ostream>
 
 #include "base/clock.h"
-#include "cli/status_stream.h"
 #include "cli/verbs.h"
 #include "cli/view.h"
 #include "cli/volume_text.h"
+#include "cli/volume_wait.h"
 
 namespace cb::cli {
 namespace {
-
-constexpr Duration kLookEvery = Duration::from_ms(500);
 
 const Json& verify_of(const PairView& pair) { return at(at(pair.volume, "detail"), "verify"); }
 
@@ -64,30 +61,20 @@ void show(const Context& context, const Json& verify) {
 }
 
 int wait_for_it(const Context& context) {
-  StatusStream stream(socket_path(context.options().root));
   const Instant give_up =
       context.options().timeout ? boottime_now() + *context.options().timeout : Instant::never();
-  while (true) {
-    const auto status = stream.next(std::min(boottime_now() + kLookEvery, give_up));
-    if (!status) {
-      return context.report(status.error());
-    }
-    const StatusView view = view_of(*status);
-    const PairView* pair = with_volume(view, context.options().pairing);
-    const Json verify = pair == nullptr ? Json() : verify_of(*pair);
-    if (!flag_at(verify, "running")) {
-      show(context, verify);
-      if (!context.options().json && context.terminal().out_is_terminal) {
-        context.terminal().out << "\n";
-      }
-      return told(context, verify);
-    }
-    show(context, verify);
-    if (boottime_now() >= give_up) {
-      return context.complain(kTimedOut, "it is not done yet, and goes on",
-                              "see: crossbeat volume status");
-    }
-  }
+  return wait_for_volume(context, give_up, "see: crossbeat volume status",
+                         [&](const StatusView&, const PairView* pair) -> std::optional<int> {
+                           const Json verify = pair == nullptr ? Json() : verify_of(*pair);
+                           show(context, verify);
+                           if (flag_at(verify, "running")) {
+                             return std::nullopt;
+                           }
+                           if (!context.options().json && context.terminal().out_is_terminal) {
+                             context.terminal().out << "\n";
+                           }
+                           return told(context, verify);
+                         });
 }
 
 }  // namespace
@@ -111,11 +98,8 @@ int volume_verify(const Context& context, const VolumeVerify& wanted) {
   Json request = context.request("volume");
   request["action"] = wanted.stop ? "end-verify" : "verify";
   const auto reply = context.ask(request);
-  if (!reply) {
-    return context.report(reply.error());
-  }
-  if (!is_ok(*reply)) {
-    return context.refused(*reply);
+  if (const auto code = context.wrong(reply)) {
+    return *code;
   }
   if (wanted.stop || context.options().no_wait) {
     if (context.options().json) {
