@@ -65,6 +65,12 @@ def at_least(what, unit, ours, peer, factor, peer_name):
     return row(what, unit, ours, peer, f">= {factor:g} x", known and ours >= factor * peer, peer_name)
 
 
+def commit_here():
+    return subprocess.run(
+        ["git", "-C", str(TOP), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+
+
 def machine():
     model = next(
         (
@@ -75,9 +81,7 @@ def machine():
         platform.machine(),
     )
     memory = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) // 1024
-    commit = subprocess.run(
-        ["git", "-C", str(TOP), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    commit = os.environ.get("CB_COMMIT") or commit_here()
     return {
         "cpu": model,
         "cpus": os.cpu_count(),

@@ -36,7 +36,7 @@ build_fixtures() {
 # The guest's own checks count as checks of this test, one by one.
 run_in_guest() {
   local status=0
-  "$vm" run --timeout 120 --add "$work/fixture:/kernel61/fixture" \
+  "$vm" run --timeout 120 --disk 64 --add "$work/fixture:/kernel61/fixture" \
     --add "$work/fixture.bpf.o:/kernel61/fixture.bpf.o" --add "$here/tap.sh:/kernel61/tap.sh" \
     --add "$work/fixture" --env "FIXTURE_AT=$work/fixture" --env 'FIXTURE_ENV=x = y' -- "$here/selftest_guest.sh" 'two words' '' $'a\nb' >"$work/guest" ||
     status=$?

@@ -84,12 +84,21 @@ all_is_mounted() {
     [[ $(stat -fc %T /sys/fs/bpf) == bpf_fs ]]
 }
 
+# Written past the page cache, as images are, and read back from it.
+disk_holds_what_is_written() {
+  [[ $(cat /sys/block/vda/size) == $((64 << 11)) ]] || return
+  head -c 1M /dev/urandom >/tmp/piece
+  dd if=/tmp/piece of=/dev/vda bs=1M seek=63 oflag=direct status=none || return
+  cmp /tmp/piece <(dd if=/dev/vda bs=1M skip=63 iflag=direct status=none)
+}
+
 arguments_arrive() { [[ $# == 3 && $1 == "two words" && $2 == "" && $3 == $'a\nb' && $FIXTURE_ENV == "x = y" ]]; }
 
 check "the kernel is 6.1" release_is_6_1
 check "the kernel carries its BTF" btf_is_there
 check "cgroup2, bpffs and tracefs are mounted" all_is_mounted
 check "arguments and environment arrive as they were given" arguments_arrive "$@"
+check "there is a disk of the size that was asked for" disk_holds_what_is_written
 check "a file is found where it was on the host" test -x "$FIXTURE_AT"
 check "namespaces, veth pairs and a bridge can be made" make_namespaces
 check "a ping crosses the bridge" ping_through_bridge
