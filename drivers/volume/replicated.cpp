@@ -445,6 +445,9 @@ void Replicated::demote_now(bool hand_over, loop::Done done) {
           if (status_.failure) {
             following_ = true;
             recover_later();
+            if (events_.disk_failed) {
+              events_.disk_failed(status_.failure->error);  // that it was let go of mends nothing
+            }
           }
         } else {
           trouble("this copy could not be let go of: " +

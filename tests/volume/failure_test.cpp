@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A copy whose disk failed: what is told, when another process is tried, and when it is not.
+#include <algorithm>
+
 #include "tests/volume/fake_process.h"
 
 namespace cb::test {
@@ -111,6 +113,7 @@ TEST_F(FailureTest, OfAWriterEndsNothingBeforeItWasDemoted) {
   EXPECT_EQ(process->count("end"), 0);
   driver->demote(false, note());
   EXPECT_TRUE(ends_and_is_started_again());
+  EXPECT_EQ(std::count(events.begin(), events.end(), "failed 5"), 2) << "and it is still failed";
   // Its record is the old one: whoever went on has not been heard.
   mend_disk();
   process->live();
