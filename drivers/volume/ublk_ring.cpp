@@ -6,13 +6,13 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
+#include "loop/completions.h"
 
 namespace cb::volume {
 
@@ -123,31 +123,17 @@ void UblkRing::on_ready() {
   std::uint64_t rung = 0;
   static_cast<void>(!::read(bell_.get(), &rung, sizeof rung));
   const auto alive = leash_.sight();
-  std::array<std::pair<std::uint64_t, int>, 64> batch{};
   in_completions_ = true;
-  for (unsigned left = io_uring_cq_ready(ring_.get()); left > 0;) {
-    unsigned count = 0;
-    unsigned head = 0;
-    io_uring_cqe* cqe = nullptr;
-    io_uring_for_each_cqe(ring_.get(), head, cqe) {
-      if (count == batch.size() || count == left) {
-        break;
-      }
-      batch[count++] = {cqe->user_data, cqe->res};
+  loop::take_completions(ring_.get(), [&](std::uint64_t mark, int result) {
+    if ((mark & kControlMark) == 0) {
+      on_request_(static_cast<unsigned>(mark), result);
+    } else if (auto found = controls_.extract(mark)) {
+      found.mapped().done(result);
     }
-    io_uring_cq_advance(ring_.get(), count);
-    left -= count;
-    for (unsigned i = 0; i < count; ++i) {
-      const auto [mark, result] = batch[i];
-      if ((mark & kControlMark) == 0) {
-        on_request_(static_cast<unsigned>(mark), result);
-      } else if (auto found = controls_.extract(mark)) {
-        found.mapped().done(result);
-      }
-      if (alive.expired()) {
-        return;
-      }
-    }
+    return !alive.expired();
+  });
+  if (alive.expired()) {
+    return;
   }
   in_completions_ = false;
   submit();

@@ -21,6 +21,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "loop/completions.h"
 #include "loop/operation.h"
 #include "loop/refusal.h"
 
@@ -174,26 +175,11 @@ Result<> Loop::turn(Instant until) {
   return {};
 }
 
-// What the ring holds when it is looked at, and no more: a callback that causes completions without
-// end cannot keep the turn from ending.
 void Loop::drain_completions() {
-  std::array<std::pair<std::uint64_t, int>, 64> batch{};
-  for (unsigned left = io_uring_cq_ready(ring_.get()); left > 0;) {
-    unsigned count = 0;
-    unsigned head = 0;
-    io_uring_cqe* cqe = nullptr;
-    io_uring_for_each_cqe(ring_.get(), head, cqe) {
-      if (count == batch.size() || count == left) {
-        break;
-      }
-      batch[count++] = {cqe->user_data, cqe->res};
-    }
-    io_uring_cq_advance(ring_.get(), count);
-    left -= count;
-    for (unsigned i = 0; i < count; ++i) {
-      on_completion(batch[i].first, batch[i].second);
-    }
-  }
+  take_completions(ring_.get(), [this](std::uint64_t id, int result) {
+    on_completion(id, result);
+    return true;
+  });
 }
 
 // The timers that are due and were set before this moment, oldest first. A callback may cancel
