@@ -4,7 +4,7 @@
 The kernel frees memory by writing to the volume, and the volume's process is among those that need memory: if it waited
 for that there would be a deadlock. It asks the kernel not to make it wait (PR_SET_IO_FLUSHER), which takes a capability.
 
-On a machine of its own (`--guest`) every second round is short of memory as a whole. The control is pressure-control.
+On a machine of its own (`--guest`) every second round is short of memory as a whole. pressure-control does the same without it.
 """
 
 import os
@@ -17,7 +17,7 @@ from account import spread
 from cable import images_alike
 from crossbeat_lab import LabError, pause
 from crossbeat_volume import Lines, data_of, volume_of, volume_pid, wait_in_step
-from memory import Hog, KernelLog, MemoryGroup, abort_devices, available_mib, reclaims, waiting_tasks
+from memory import NOT_RUN, Hog, KernelLog, MemoryGroup, abort_devices, available_mib, reclaims, waiting_tasks
 from pair import HERE, whole_pair
 
 ROUNDS = 10
@@ -79,11 +79,14 @@ class Pressed:
         return self.group.short_of_memory() if self.hog is None else reclaims()
 
     def facts(self):
+        said = self.log.complaints()
+        not_run = [line for line in said if OWN_MACHINE and line.startswith(NOT_RUN)]
         errors = [line for line in self.writer.lines if not line[:1].isdigit()][:3]
         alive = [pid for pid in self.pids if Path(f"/proc/{pid}").exists()]
         return {
             "killed": self.group.killed(),
-            "kernel": self.log.complaints(),
+            "kernel": [line for line in said if line not in not_run],
+            "not_run": not_run,
             "available_mib": available_mib(),
             "locked_mib": [locked_mib(pid) for pid in alive],
             "in_step": bool(volume_of(self.lab, "a").get("in_step")),

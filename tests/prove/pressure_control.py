@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control of `pressure`, in a guest only: without the capability the same writes do stand still, or that proof proves little."""
+"""The control of `pressure`, in a guest only: do the same writes stand still without the capability? If not, that proof is no measure of it."""
 
 import os
 import time
