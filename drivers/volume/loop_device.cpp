@@ -97,6 +97,13 @@ Result<int> make_loop_device(int file, const std::string& name, const std::strin
     }
     CB_TRY(device, open_device(number, O_RDWR));
     if (::ioctl(device.get(), LOOP_CONFIGURE, &config) == 0) {
+      // A device that somebody once set read-only (blockdev --setro) stays so for its next users.
+      const int writable = 0;
+      if (::ioctl(device.get(), BLKROSET, &writable) != 0) {
+        const int error = errno;
+        (void)::ioctl(device.get(), LOOP_CLR_FD);  // ignored: the first error is the one to tell
+        return fail(error, "make " + loop_device_path(number) + " writable");
+      }
       return number;
     }
     if (errno != EBUSY) {

@@ -71,6 +71,19 @@ class Devices : public testing::Test {
   int home_ = -1;
 };
 
+// The kernel keeps the mark for whoever has the device next, and that may be we.
+TEST_F(Devices, AreWritableWhoeverSetThemReadOnlyBefore) {
+  set_read_only(format_.home_device, true);
+  ASSERT_TRUE(volume::give_up_loop_device(home_));
+  home_ = make("again.img");
+  ASSERT_GE(home_, 0);
+  const Fd fd(::open(volume::loop_device_path(home_).c_str(), O_RDWR | O_CLOEXEC));
+  int read_only = -1;
+  ASSERT_EQ(::ioctl(fd.get(), BLKROGET, &read_only), 0);
+  EXPECT_EQ(read_only, 0);
+  EXPECT_EQ(::pwrite(fd.get(), "x", 1, 0), 1);
+}
+
 TEST_F(Devices, HoldACopyThatIsFoundAgain) {
   const auto made = create(format_);
   ASSERT_TRUE(made) << to_text(made.error());
