@@ -2,7 +2,7 @@
 """A disk of a node's own under its volumes, that gets full or fails when it is told to.
 
 full: an ext4 whose free room goes. eio: an ext4 on a loop device whose backing store has no room left, so that the kernel answers
-writes and syncs with real I/O errors.
+writes and syncs with real I/O errors (newer kernels: a direct write with the store's ENOSPC).
 """
 
 import os
