@@ -254,10 +254,11 @@ def fail_disk(folder):
         os.close(at)
 
 
-@story("the disk of the node in command fails: it hands over to the one that has everything, and says why")
-def disk_fails(tell):
+@contextlib.contextmanager
+def disk_fails_under_a_writer(tell, node):
+    """A whole pair in which a is being written when the disk of `node` fails."""
     with lab_of(tell, "volume", *VOLUME, "--no-start", pair=None) as lab:
-        folder = on_a_disk_of_its_own(lab, "a")
+        folder = on_a_disk_of_its_own(lab, node)
         lab.verb("start")
         lab.verb("pair")
         wait_in_step(lab)
@@ -265,6 +266,12 @@ def disk_fails(tell):
         writer = Writer(lab, "a")
         writer.wait_more(50)
         fail_disk(folder)
+        yield lab, writer, folder
+
+
+@story("the disk of the node in command fails: it hands over to the one that has everything, and says why")
+def disk_fails(tell):
+    with disk_fails_under_a_writer(tell, "a") as (lab, writer, _):
         lab.wait_state("b", "FAILOVER_ACTIVE")
         wait_mounted(lab, "b")
         writer.stop()
@@ -282,15 +289,7 @@ def disk_fails(tell):
 
 @story("the disk of the standby fails: the pair is not in step and says why, the writes go on, and a new disk brings it back")
 def disk_of_standby_fails(tell):
-    with lab_of(tell, "volume", *VOLUME, "--no-start", pair=None) as lab:
-        folder = on_a_disk_of_its_own(lab, "b")
-        lab.verb("start")
-        lab.verb("pair")
-        wait_in_step(lab)
-        wait_mounted(lab, "a")
-        writer = Writer(lab, "a")
-        writer.wait_more(50)
-        fail_disk(folder)
+    with disk_fails_under_a_writer(tell, "b") as (lab, writer, folder):
         wait_for("b knows that its disk failed", lambda: volume_of(lab, "b").get("failure"), 20)
         wait_for("a goes on alone", lambda: volume_of(lab, "a").get("alone"), 20)
         writer.wait_more(50)

@@ -35,6 +35,7 @@ class FailureTest : public ReplicatedTest {
   void heard(std::uint64_t epoch) {
     process->status["peer"] = {{"heard", true}, {"serving", true}, {"epoch", epoch}};
   }
+  void count_starts() { script("echo started >>" + folder.at("starts") + "\nexit 0"); }
   int starts() const {
     std::ifstream file(folder.at("starts"));
     int lines = 0;
@@ -52,6 +53,18 @@ class FailureTest : public ReplicatedTest {
     ends_ = process->count("end");
     process->die();
     return until([&] { return starts() > before; });
+  }
+  // Nobody but the test makes it begin again.
+  bool fails_and_ends_for_an_hour() {
+    options.recover_after = Duration::from_s(3600);
+    count_starts();
+    open_running();
+    fail_disk();
+    if (!until([&] { return process->count("end") == 1; })) {
+      return false;
+    }
+    process->die();
+    return until([&] { return !driver->status().running; });
   }
   int ends_ = 0;
 };
@@ -81,7 +94,7 @@ TEST_F(FailureTest, OfAStandbyIsToldAndAnotherProcessReadsTheLogAnew) {
 }
 
 TEST_F(FailureTest, IsTriedEverMoreRarely) {
-  script("echo started >>" + folder.at("starts") + "\nexit 0");
+  count_starts();
   open_running();
   Duration before;
   for (unsigned tries = 0; tries < 4; ++tries) {
@@ -101,7 +114,7 @@ TEST_F(FailureTest, IsTriedEverMoreRarely) {
 }
 
 TEST_F(FailureTest, OfAWriterEndsNothingBeforeItWasDemoted) {
-  script("echo started >>" + folder.at("starts") + "\nexit 0");
+  count_starts();
   open_running();
   driver->promote(false, note());
   ASSERT_TRUE(until([&] { return answers.size() == 1; }));
@@ -126,7 +139,7 @@ TEST_F(FailureTest, OfAWriterEndsNothingBeforeItWasDemoted) {
 }
 
 TEST_F(FailureTest, OfOpeningIsTriedAgain) {
-  script("echo started >>" + folder.at("starts") + "\nexit 0");
+  count_starts();
   make_copy();
   process->configure_error = EIO;
   process->live();
@@ -144,13 +157,7 @@ TEST_F(FailureTest, OfOpeningIsTriedAgain) {
 }
 
 TEST_F(FailureTest, APromotionDoesNotWaitForTheNextTry) {
-  options.recover_after = Duration::from_s(3600);
-  script("echo started >>" + folder.at("starts") + "\nexit 0");
-  open_running();
-  fail_disk();
-  ASSERT_TRUE(until([&] { return process->count("end") == 1; }));
-  process->die();
-  ASSERT_TRUE(until([&] { return !driver->status().running; }));
+  ASSERT_TRUE(fails_and_ends_for_an_hour());
   driver->promote(true, note());
   ASSERT_TRUE(until([&] { return starts() == 1; }));
   mend_disk();
@@ -170,13 +177,7 @@ TEST_F(FailureTest, OfAnEarlierLifeOfTheMonitorIsNoticed) {
 }
 
 TEST_F(FailureTest, AFullResyncIsDoneByTheNextProcess) {
-  options.recover_after = Duration::from_s(3600);
-  script("echo started >>" + folder.at("starts") + "\nexit 0");
-  open_running();
-  fail_disk();
-  ASSERT_TRUE(until([&] { return process->count("end") == 1; }));
-  process->die();
-  ASSERT_TRUE(until([&] { return !driver->status().running; }));
+  ASSERT_TRUE(fails_and_ends_for_an_hour());
   driver->resync(volume::Resync::Full, note());
   EXPECT_THAT(answers, ElementsAre(0));
   ASSERT_TRUE(until([&] { return starts() == 1; })) << "at once, not in an hour";

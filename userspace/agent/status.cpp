@@ -90,7 +90,6 @@ const char* service_state(edge::ServiceState state, bool in_command) {
   return in_command ? "stopped" : "dormant";
 }
 
-// What an operator is told of a volume; `detail` is what its process says besides.
 Json failure_json(const std::optional<volume::Failure>& failure, Instant now) {
   if (!failure) {
     return nullptr;
@@ -102,6 +101,7 @@ Json failure_json(const std::optional<volume::Failure>& failure, Instant now) {
                                   : Json(std::max(0.0, as_ms(failure->again_at - now)))}};
 }
 
+// What an operator is told of a volume; `detail` is what its process says besides.
 Json volume_json(const volume::Status& v, const config::Volume& configured, Instant now) {
   static constexpr std::array<const char*, 4> kModes = {"strict", "sync", "fastsync", "async"};
   const auto optional = [](const std::string& text) {

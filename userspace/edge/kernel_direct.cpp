@@ -16,37 +16,26 @@ namespace cb::edge {
 
 namespace {
 
-Result<Direct> load_direct(const KernelFacts& facts, const Mac& self, bool frags) {
-  forget_libbpf();
-  const auto options = pinned_under(facts.pin_directory);
-  Direct skeleton(direct_bpf__open_opts(&options));
-  if (!skeleton) {
-    return refused(errno, "cb_direct", facts.release);
-  }
-  std::memcpy(const_cast<unsigned char*>(&skeleton->rodata->cb_self_mac[0]), self.bytes.data(),
+// Answers to frames that were sent to a group come from the interface's own address.
+template <class Skeleton>
+void set_self(Skeleton& skeleton, const Mac& self) {
+  std::memcpy(const_cast<unsigned char*>(&skeleton.rodata->cb_self_mac[0]), self.bytes.data(),
               self.bytes.size());
-  if (frags) {
-    bpf_program__set_flags(skeleton->progs.cb_direct, BPF_F_XDP_HAS_FRAGS);
-  }
-  if (const int error = direct_bpf__load(skeleton.get()); error != 0) {
-    return refused(-error, "cb_direct", facts.release);
-  }
-  return skeleton;
+}
+
+Result<Direct> load_direct(const KernelFacts& facts, const Mac& self, bool frags) {
+  return load<Direct>(direct_bpf__open_opts, direct_bpf__load, "cb_direct", facts,
+                      [&self, frags](direct_bpf& skeleton) {
+                        set_self(skeleton, self);
+                        if (frags) {
+                          bpf_program__set_flags(skeleton.progs.cb_direct, BPF_F_XDP_HAS_FRAGS);
+                        }
+                      });
 }
 
 Result<DirectTc> load_direct_tc(const KernelFacts& facts, const Mac& self) {
-  forget_libbpf();
-  const auto options = pinned_under(facts.pin_directory);
-  DirectTc skeleton(direct_tc_bpf__open_opts(&options));
-  if (!skeleton) {
-    return refused(errno, "cb_direct_tc", facts.release);
-  }
-  std::memcpy(const_cast<unsigned char*>(&skeleton->rodata->cb_self_mac[0]), self.bytes.data(),
-              self.bytes.size());
-  if (const int error = direct_tc_bpf__load(skeleton.get()); error != 0) {
-    return refused(-error, "cb_direct_tc", facts.release);
-  }
-  return skeleton;
+  return load<DirectTc>(direct_tc_bpf__open_opts, direct_tc_bpf__load, "cb_direct_tc", facts,
+                        [&self](direct_tc_bpf& skeleton) { set_self(skeleton, self); });
 }
 
 // A veth's packets are made for the stack whatever is attached, so XDP saves nothing there. Native

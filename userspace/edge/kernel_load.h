@@ -27,19 +27,27 @@ inline bpf_object_open_opts pinned_under(const std::string& folder) {
   return options;
 }
 
-template <class Smart, class Skeleton>
+// prepare(skeleton) sets what must be set before the kernel sees the program.
+template <class Smart, class Skeleton, class Prepare>
 Result<Smart> load(Skeleton* (*open)(const bpf_object_open_opts*), int (*load)(Skeleton*),
-                   const char* what, const KernelFacts& facts) {
+                   const char* what, const KernelFacts& facts, Prepare prepare) {
   forget_libbpf();
   const auto options = pinned_under(facts.pin_directory);
   Smart skeleton(open(&options));
   if (!skeleton) {
     return refused(errno, what, facts.release);
   }
+  prepare(*skeleton);
   if (const int error = load(skeleton.get()); error != 0) {
     return refused(-error, what, facts.release);
   }
   return skeleton;
+}
+
+template <class Smart, class Skeleton>
+Result<Smart> load(Skeleton* (*open)(const bpf_object_open_opts*), int (*load)(Skeleton*),
+                   const char* what, const KernelFacts& facts) {
+  return edge::load<Smart>(open, load, what, facts, [](Skeleton&) {});
 }
 
 }  // namespace cb::edge
