@@ -258,9 +258,10 @@ class Bench {
     header.digest = digest_after(state_->issued_digest, header);
     return header;
   }
-  Bench& hear_batch(const BatchHeader& header, Position committed = 0) {
+  Bench& hear_batch(const BatchHeader& header, Position committed = 0, Position flush = 0) {
     Message m = from_peer(MessageKind::Batch);
     m.committed = committed;
+    m.flush = flush;
     m.number = state_->following.number;
     m.position = header.position;
     return hear(m, &header);

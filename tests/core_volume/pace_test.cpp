@@ -31,45 +31,93 @@ TEST(Pace, WhatIsReceivedIsToldLateAndWhatIsDurableAtOnce) {
   EXPECT_EQ(bench.said(MessageKind::Ack).position, 2 * kBlock);
 }
 
-// A database's log: write, flush, write, flush. The follower need not be asked every time.
-TEST(Pace, WhereEachWriteIsFlushedTheFollowerSyncsByItself) {
-  Bench bench(Mode::Sync, Standing::Together, 1);
-  bench.follow();
-  Position at = 0;
-  const auto next = [&](Position committed) {
-    bench.hear_batch(bench.batch(at), committed).append();
-    at += kBlock;
-    const bool synced = bench.wants(ActionKind::Sync);
-    if (synced) {
-      bench.sync();
+// A database's log: write, flush, write, flush.
+TEST(Pace, WhereEachWriteIsFlushedBothNodesSyncBeforeTheFlushComes) {
+  Bench bench;
+  bench.lead();
+  uint64_t request = 0;
+  const auto next = [&](bool flushed) {
+    bench.write();
+    const Message batch = bench.take(ActionKind::Send).message;
+    const Position end = bench.state().issued;
+    bench.give({.kind = EventKind::Sent, .number = bench.state().follower.number, .position = end});
+    bench.append();
+    const bool at_once = bench.wants(ActionKind::Sync);
+    EXPECT_EQ(batch.flush == end, at_once) << "and the follower is told to";
+    if (flushed) {
+      const int notes = bench.count(kSay, MessageKind::Note);
+      bench.flush(++request);
+      EXPECT_EQ(bench.count(kSay, MessageKind::Note), notes + (at_once ? 0 : 1));
     }
-    return synced;
+    if (flushed || at_once) {
+      bench.sync().hear_ack(end, flushed ? end : 0);
+    }
+    return at_once;
   };
   int asked = 0;
-  while (!next(at)) {
+  while (!next(true)) {
     ASSERT_LT(++asked, 8) << "it never learns";
-    Message note = bench.from_peer(MessageKind::Note);
-    note.number = bench.state().following.number;
-    note.flush = at;
-    bench.hear(note).sync();
   }
   EXPECT_GE(asked, 3) << "after one or two it may as well be chance";
-  EXPECT_EQ(bench.said(MessageKind::Ack).synced, at);
-  EXPECT_TRUE(next(at));
+  EXPECT_EQ(bench.take(ActionKind::AnswerFlushes).number, request);
   // Writes that nobody flushes end it.
-  next(at - kBlock);
-  EXPECT_FALSE(next(at - 2 * kBlock));
-  EXPECT_FALSE(next(at - 3 * kBlock));
+  EXPECT_TRUE(next(false));
+  next(false);
+  EXPECT_FALSE(next(false));
 }
 
-TEST(Pace, CatchingUpIsNotTakenForADatabase) {
+TEST(Pace, WhatIsSentToCatchUpIsNotFlushedBatchByBatch) {
+  Bench bench;
+  bench.serve();
+  for (uint64_t request = 1; request <= 12; ++request) {
+    bench.write().append().flush(request).sync();
+  }
+  ASSERT_TRUE(bench.state().habit.expects_flush());
+  bench.give({.kind = EventKind::LinkUp});
+  bench.their_epochs = bench.state().record.epochs;
+  Message hello = bench.from_follower(MessageKind::Hello);
+  hello.number = 1;
+  bench.hear(hello);
+  Message follow = bench.from_follower(MessageKind::Follow);
+  follow.number = 1;
+  bench.hear(follow);
+  const Message batch = bench.take(ActionKind::Send).message;
+  EXPECT_EQ(batch.position, 0u);
+  EXPECT_EQ(batch.flush, 0u);
+}
+
+TEST(Pace, ABatchThatComesWithItsFlushIsDurableWithItsAnswer) {
   Bench bench(Mode::Sync, Standing::Together, 1);
   bench.follow();
-  for (int i = 0; i < 12; ++i) {
-    const Position at = static_cast<Position>(i) * kBlock;
-    bench.hear_batch(bench.batch(at), 40 * kBlock).append();
-    EXPECT_FALSE(bench.wants(ActionKind::Sync)) << i;
-  }
+  const auto durably = [&] {
+    const Action append = bench.take(ActionKind::Append);
+    const bool asked = bench.state().slots[static_cast<std::size_t>(append.slot)].durably;
+    bench.give({.kind = EventKind::Appended, .slot = append.slot});
+    return asked;
+  };
+  bench.hear_batch(bench.batch(0), 0, kBlock);
+  EXPECT_TRUE(durably());
+  EXPECT_FALSE(bench.wants(ActionKind::Sync));
+  EXPECT_EQ(bench.said(MessageKind::Ack).synced, kBlock);
+  // One without, and then one with: the second is worth nothing before the first is durable, too.
+  bench.hear_batch(bench.batch(kBlock), kBlock);
+  EXPECT_FALSE(durably());
+  bench.hear_batch(bench.batch(2 * kBlock), kBlock, 3 * kBlock);
+  EXPECT_EQ(bench.state().synced, kBlock);
+  EXPECT_TRUE(bench.wants(ActionKind::Sync));
+  EXPECT_TRUE(durably());
+  EXPECT_EQ(bench.state().synced, kBlock);
+  bench.sync().sync();
+  EXPECT_EQ(bench.state().synced, 3 * kBlock);
+}
+
+TEST(Pace, ADurableBatchThatFailsFailsTheVolume) {
+  Bench bench(Mode::Sync, Standing::Together, 1);
+  bench.follow().hear_batch(bench.batch(0), 0, kBlock);
+  const Action append = bench.take(ActionKind::Append);
+  bench.give({.kind = EventKind::Appended, .error = EIO, .slot = append.slot});
+  EXPECT_TRUE(bench.state().failed);
+  EXPECT_EQ(bench.state().synced, 0u);
 }
 
 TEST(Pace, InFastSyncAFlushWaitsForWhatIsReceived) {

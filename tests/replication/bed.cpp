@@ -35,6 +35,13 @@ void FaultyDisk::write(std::uint64_t offset, const Slice& from, loop::Done done)
   }
 }
 
+void FaultyDisk::write_durably(std::uint64_t offset, const Slice& from, loop::Done done) {
+  ++syncs;
+  if (!fails(write_error, done) && !fails(sync_error, done)) {
+    disk_->write_durably(offset, from, std::move(done));
+  }
+}
+
 void FaultyDisk::zero(std::uint64_t offset, std::uint64_t length, bool give_back, loop::Done done) {
   if (!fails(write_error, done)) {
     disk_->zero(offset, length, give_back, std::move(done));

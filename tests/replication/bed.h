@@ -34,11 +34,12 @@ class FaultyDisk final : public Disk {
   FaultyDisk(loop::Loop& loop, std::unique_ptr<Disk> disk) : loop_(loop), disk_(std::move(disk)) {}
   void read(std::uint64_t offset, const Slice& into, loop::Done done) override;
   void write(std::uint64_t offset, const Slice& from, loop::Done done) override;
+  void write_durably(std::uint64_t offset, const Slice& from, loop::Done done) override;
   void zero(std::uint64_t offset, std::uint64_t length, bool give_back, loop::Done done) override;
   void sync(loop::Done done) override;
 
   int read_error = 0, write_error = 0, sync_error = 0;  // until set back
-  int syncs = 0;
+  int syncs = 0;  // those of a durable write among them
 
  private:
   bool fails(int error, loop::Done& done);

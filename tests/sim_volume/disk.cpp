@@ -2,6 +2,7 @@
 #include "tests/sim_volume/disk.h"
 
 #include <algorithm>
+#include <set>
 
 namespace cb::sim_volume {
 namespace {
@@ -37,16 +38,21 @@ void Disk::write(std::size_t block, Cell cell) {
   view_[block] = std::move(cell);
 }
 
-void Disk::sync_to(uint64_t mark) {
-  std::size_t kept = 0;
-  for (Pending& write : pending_) {
-    if (write.mark <= mark) {
-      stable_[write.block] = std::move(write.cell);
-    } else {
-      pending_[kept++] = std::move(write);
+// In their order; an older write to one of these blocks does not come back over it.
+void Disk::sync_between(uint64_t from, uint64_t to) {
+  std::set<std::size_t> newer;
+  std::vector<Pending> kept;
+  for (auto write = pending_.rbegin(); write != pending_.rend(); ++write) {
+    if (write->mark <= from || write->mark > to) {
+      if (write->mark > to || !newer.contains(write->block)) {
+        kept.push_back(std::move(*write));
+      }
+    } else if (newer.insert(write->block).second) {
+      stable_[write->block] = std::move(write->cell);
     }
   }
-  pending_.resize(kept);
+  std::reverse(kept.begin(), kept.end());
+  pending_ = std::move(kept);
 }
 
 void Disk::fail_sync() {

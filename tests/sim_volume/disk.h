@@ -26,9 +26,10 @@ class Disk {
   std::size_t blocks() const { return stable_.size(); }
   const Cell& read(std::size_t block) const { return view_[block]; }
   void write(std::size_t block, Cell cell);
-  // Everything written so far; sync_to() makes it durable.
+  // Everything written so far; sync_to() makes it durable, sync_between() what came after `from`.
   uint64_t mark() const { return written_; }
-  void sync_to(uint64_t mark);
+  void sync_to(uint64_t mark) { sync_between(0, mark); }
+  void sync_between(uint64_t from, uint64_t to);
   // A failed sync: the pages are dropped and read as they were.
   void fail_sync();
   void power_cut(Prng& prng);

@@ -152,26 +152,38 @@ void Node::append(const volume::Action& action) {
   for (std::size_t i = 0; at < slot.header.end(); ++i, at += kBlock) {
     ring_.write(ring_block(at), {i < payloads_[index].size() ? payloads_[index][i] : 0, nullptr});
   }
-  later([this, number = action.slot] { event({.kind = EventKind::Appended, .slot = number}); });
+  if (!slot.durably) {
+    later([this, number = action.slot] { event({.kind = EventKind::Appended, .slot = number}); });
+    return;
+  }
+  const auto blocks = (slot.header.end() - slot.header.position) / kBlock;
+  sync_later(ring_.mark() - blocks, ring_.mark(),
+             {.kind = EventKind::Appended, .slot = action.slot});
 }
 
 void Node::sync(const volume::Action& action) {
-  later(Duration::from_us(50), Duration::from_ms(3),
-        [this, mark = ring_.mark(), position = action.position] {
-          const bool lies = w_.options.planted == Planted::FlushLies ||
-                            (w_.options.planted == Planted::StandbyFlushLies && !serving());
-          if (w_.options.sync_errors && !w_.healed() && w_.prng.chance(1, 300)) {
-            w_.log("%s: sync fails", name().c_str());
-            ring_.fail_sync();
-            answered_ = 0;  // these writes are lost, and nobody may say otherwise
-            event({.kind = EventKind::Synced, .error = EIO});
-            return;
-          }
-          if (!lies) {
-            ring_.sync_to(mark);
-          }
-          event({.kind = EventKind::Synced, .position = position});
-        });
+  sync_later(0, ring_.mark(), {.kind = EventKind::Synced, .position = action.position});
+}
+
+// What was written between two marks is durable when the answer comes.
+void Node::sync_later(uint64_t from, uint64_t to, const volume::Event& answer) {
+  later(Duration::from_us(50), Duration::from_ms(3), [this, from, to, answer] {
+    const bool lies = w_.options.planted == Planted::FlushLies ||
+                      (w_.options.planted == Planted::StandbyFlushLies && !serving());
+    if (w_.options.sync_errors && !w_.healed() && w_.prng.chance(1, 300)) {
+      w_.log("%s: sync fails", name().c_str());
+      ring_.fail_sync();
+      answered_ = 0;  // these writes are lost, and nobody may say otherwise
+      volume::Event failed = answer;
+      failed.error = EIO;
+      event(failed);
+      return;
+    }
+    if (!lies) {
+      ring_.sync_between(from, to);
+    }
+    event(answer);
+  });
 }
 
 void Node::record() {

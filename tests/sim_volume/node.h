@@ -78,6 +78,7 @@ class Node {
   Cell& unused();
   void append(const volume::Action& action);
   void sync(const volume::Action& action);
+  void sync_later(uint64_t from, uint64_t to, const volume::Event& answer);
   void record();
   void apply(const volume::Action& action);
   void fold(const volume::Action& action);

@@ -16,6 +16,8 @@ class Loop;
 
 using Done = std::function<void(int error)>;
 
+enum class Durable : bool { No, Yes };  // is a write done when its bytes are durable?
+
 // Makes "exactly once, never late" hold whatever the work does: the returned function passes its
 // first call on; if none has come by the deadline, ETIMEDOUT is passed on, and what comes later is
 // dropped. Copies share one answer. Instant::never() means no deadline.

@@ -361,8 +361,8 @@ OperationId Loop::read_into(int fd, std::uint64_t offset, std::span<std::byte> b
 }
 
 OperationId Loop::write_from(int fd, std::uint64_t offset, std::span<const std::byte> bytes,
-                             std::shared_ptr<const void> keeps, Done done) {
-  return start(make_write_from(fd, offset, bytes, std::move(keeps), std::move(done)))->id;
+                             Durable durable, std::shared_ptr<const void> keeps, Done done) {
+  return start(make_write_from(fd, offset, bytes, durable, std::move(keeps), std::move(done)))->id;
 }
 
 OperationId Loop::allocate(int fd, int mode, std::uint64_t offset, std::uint64_t length,

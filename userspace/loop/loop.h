@@ -119,8 +119,10 @@ class Loop {
   // ends.
   OperationId read_into(int fd, std::uint64_t offset, std::span<std::byte> bytes,
                         std::shared_ptr<const void> keeps, Done done);
+  // Durable::Yes: done when these bytes are durable (RWF_DSYNC), which spares the turn between a
+  // write and its fsync.
   OperationId write_from(int fd, std::uint64_t offset, std::span<const std::byte> bytes,
-                         std::shared_ptr<const void> keeps, Done done);
+                         Durable durable, std::shared_ptr<const void> keeps, Done done);
   // fallocate(2).
   OperationId allocate(int fd, int mode, std::uint64_t offset, std::uint64_t length, Done done);
   // fdatasync, or fsync when metadata is true.

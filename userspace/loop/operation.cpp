@@ -249,12 +249,14 @@ struct ReadInto final : Whole {
 };
 
 struct WriteFrom final : Whole {
-  WriteFrom(int fd_, std::uint64_t at, std::span<const std::byte> b, std::shared_ptr<const void> k,
-            Done d)
-      : Whole(fd_, at, std::move(k), b.size(), std::move(d)), bytes(b) {}
+  WriteFrom(int fd_, std::uint64_t at, std::span<const std::byte> b, Durable how,
+            std::shared_ptr<const void> k, Done d)
+      : Whole(fd_, at, std::move(k), b.size(), std::move(d)), durable(how), bytes(b) {}
   void prepare(io_uring_sqe& sqe) override {
     io_uring_prep_write(&sqe, fd, bytes.data() + moved, rest(), offset + moved);
+    sqe.rw_flags = durable == Durable::Yes ? RWF_DSYNC : 0;
   }
+  Durable durable;
   std::span<const std::byte> bytes;
 };
 
@@ -379,9 +381,9 @@ std::unique_ptr<Operation> make_read_into(int fd, std::uint64_t offset, std::spa
 }
 
 std::unique_ptr<Operation> make_write_from(int fd, std::uint64_t offset,
-                                           std::span<const std::byte> bytes,
+                                           std::span<const std::byte> bytes, Durable durable,
                                            std::shared_ptr<const void> keeps, Done done) {
-  return std::make_unique<WriteFrom>(fd, offset, bytes, std::move(keeps), std::move(done));
+  return std::make_unique<WriteFrom>(fd, offset, bytes, durable, std::move(keeps), std::move(done));
 }
 
 std::unique_ptr<Operation> make_allocate(int fd, int mode, std::uint64_t offset,

@@ -49,7 +49,7 @@ std::unique_ptr<Operation> make_write(int fd, std::uint64_t offset, std::string 
 std::unique_ptr<Operation> make_read_into(int fd, std::uint64_t offset, std::span<std::byte> bytes,
                                           std::shared_ptr<const void> keeps, Done done);
 std::unique_ptr<Operation> make_write_from(int fd, std::uint64_t offset,
-                                           std::span<const std::byte> bytes,
+                                           std::span<const std::byte> bytes, Durable durable,
                                            std::shared_ptr<const void> keeps, Done done);
 std::unique_ptr<Operation> make_allocate(int fd, int mode, std::uint64_t offset,
                                          std::uint64_t length, Done done);

@@ -24,6 +24,8 @@ class Disk {
   // The slice's buffer is kept until the answer.
   virtual void read(std::uint64_t offset, const Slice& into, loop::Done done) = 0;
   virtual void write(std::uint64_t offset, const Slice& from, loop::Done done) = 0;
+  // ... and answered when these bytes are durable; what was written before them may not be.
+  virtual void write_durably(std::uint64_t offset, const Slice& from, loop::Done done) = 0;
   // Reads as zeros afterwards; give_back: the space is returned where the file system can.
   virtual void zero(std::uint64_t offset, std::uint64_t length, bool give_back,
                     loop::Done done) = 0;
@@ -39,10 +41,12 @@ class FileDisk final : public Disk {
 
   void read(std::uint64_t offset, const Slice& into, loop::Done done) override;
   void write(std::uint64_t offset, const Slice& from, loop::Done done) override;
+  void write_durably(std::uint64_t offset, const Slice& from, loop::Done done) override;
   void zero(std::uint64_t offset, std::uint64_t length, bool give_back, loop::Done done) override;
   void sync(loop::Done done) override;
 
  private:
+  void write_as(loop::Durable durable, std::uint64_t offset, const Slice& from, loop::Done done);
   void zero_by_writing(std::uint64_t offset, std::uint64_t length, loop::Done done);
 
   loop::Loop& loop_;

@@ -41,7 +41,8 @@ void Engine::append(const Action& action) {
     view_.put(slot.header);
   }
   ++disk_work_;
-  log_->append(batch, leash_.guard([this, number = action.slot](int error) {
+  const auto durable = slot.durably ? loop::Durable::Yes : loop::Durable::No;
+  log_->append(batch, durable, leash_.guard([this, number = action.slot](int error) {
     --disk_work_;
     disk_error_ = error != 0 ? error : disk_error_;
     Event told = event_of(EventKind::Appended, error);

@@ -42,7 +42,7 @@ class Log {
   void set_volume_length(std::uint64_t length) { volume_length_ = length; }
 
   // To the ring, at its position. It is found by cached() and fetch() at once.
-  void append(const BatchPtr& batch, loop::Done done);
+  void append(const BatchPtr& batch, loop::Durable durable, loop::Done done);
   void sync(loop::Done done) { disk_.sync(std::move(done)); }
 
   // Batches from `from` on, at least one and not beyond `limit`, about bytes_max of them, checked.
@@ -58,6 +58,7 @@ class Log {
   std::size_t memory() const noexcept { return memory_; }
 
  private:
+  void write(loop::Durable durable, std::uint64_t at, const Slice& slice, loop::Done done);
   void read_ring(core::volume::Position position, const Slice& into, loop::Done done);
   std::vector<BatchPtr> parse(const BufferPtr& chunk, std::size_t length,
                               core::volume::Position from) const;

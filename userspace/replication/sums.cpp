@@ -147,6 +147,17 @@ void Sums::write(std::uint64_t offset, const Slice& from, loop::Done done) {
   image_.write(offset, from, written);
 }
 
+// With its sums, which one durable write does not make so.
+void Sums::write_durably(std::uint64_t offset, const Slice& from, loop::Done done) {
+  write(offset, from, leash_.guard([this, done = std::move(done)](int error) mutable {
+    if (error != 0) {
+      done(error);
+      return;
+    }
+    sync(std::move(done));
+  }));
+}
+
 void Sums::zero(std::uint64_t offset, std::uint64_t length, bool give_back, loop::Done done) {
   if (table_ == nullptr) {
     image_.zero(offset, length, give_back, std::move(done));

@@ -16,8 +16,8 @@ enum class ActionKind : uint8_t {
   AnswerFlushes,  // all with request <= `number`; `error`
   // disks
   Append,  // state.slots[slot].header to the ring at its position. A follower's payload is that of
-           // the
-           //   batch of the event at hand. Answers
+           // the batch of the event at hand. Answers when it is written, and where the slot says
+           // `durably`, when that batch is durable
   Sync,    // the log, everything appended before now. Answers with `position`
   Record,  // state.recording, durably, over the older copy. Answers
   Apply,   // the batches in [from, position) to the home image, in order. Answers

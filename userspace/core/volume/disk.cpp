@@ -71,6 +71,10 @@ void on_appended(Work& w) {
     for (int i = 0; i < kSlots; ++i) {
       Slot& slot = s.slots[static_cast<std::size_t>(i)];
       if (slot.use == Slot::Use::Done && slot.header.position == s.appended) {
+        // Only its own bytes: with a gap before them they are worth nothing.
+        if (slot.durably && s.synced == s.appended) {
+          s.synced = slot.header.end();
+        }
         s.appended = slot.header.end();
         slot.use = Slot::Use::Free;
         if (slot.answers) {

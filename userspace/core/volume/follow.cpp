@@ -9,8 +9,6 @@ namespace cb::core::volume {
 namespace {
 
 constexpr Duration kAckDelay = Duration::from_ms(5);
-constexpr int kFlushedEnough = 4;
-constexpr int kFlushedMost = 8;
 
 // In step before, and nobody went on without us since: in step still. What is only fetched from a
 // peer that does not write changes nothing of what we are worth.
@@ -52,14 +50,7 @@ void learn(State& s, const Message& m) {
   s.following.flush = std::max(s.following.flush, m.flush);
 }
 
-// A database flushes what it writes before it writes more: then each batch comes when exactly what
-// is before it is committed. (While catching up more than that is.)
-void notice_flushes(State& s, const Message& m) {
-  int& flushed = s.following.flushed;
-  flushed = m.committed == m.position ? std::min(flushed + 1, kFlushedMost) : flushed / 2;
-}
-
-bool take(Work& w, const BatchHeader& batch) {
+bool take(Work& w, const BatchHeader& batch, bool durably) {
   State& s = w.s;
   const Epoch* epoch = epoch_at(s.record.epochs, batch.position);
   if (epoch == nullptr || !(epoch->generation == batch.generation) ||
@@ -77,6 +68,7 @@ bool take(Work& w, const BatchHeader& batch) {
     }
     slot.use = Slot::Use::Appending;
     slot.answers = false;
+    slot.durably = durably;
     slot.header = batch;
     slot.header.synced = s.synced;
     slot.header.committed = std::min(s.committed, batch.position);
@@ -209,11 +201,6 @@ void acknowledge(Work& w) {
 
 }  // namespace
 
-// Then it is made durable before the writer asks: its flush finds that done, or under way.
-bool flush_is_expected(const State& s) {
-  return s.following.active && s.following.flushed >= kFlushedEnough;
-}
-
 void stop_following(State& s) {
   Following& f = s.following;
   f.active = f.wanted = f.cutting = f.joining = f.copy_ended = false;
@@ -221,7 +208,6 @@ void stop_following(State& s) {
   f.silent_at = f.ack_at = f.heard_at = Instant::never();
   f.repeated = 0;
   f.flush = 0;
-  f.flushed = 0;
 }
 
 void prepare_to_follow(Work& w, const Comparison& c) {
@@ -289,11 +275,10 @@ void on_batch(Work& w) {
   // What comes behind the beginning of an epoch to join waits until that is recorded.
   const bool too_early = s.following.joining && m.position >= s.following.join.epoch.start;
   if (m.position == s.issued && !too_early) {
-    if (!take(w, *w.event.batch)) {
+    if (!take(w, *w.event.batch, m.flush >= w.event.batch->end())) {
       s.following.missed = true;  // asked for again when there is room
       return;
     }
-    notice_flushes(s, m);
   } else {
     s.following.ack =
         true;  // a double, or behind a gap: say where we are, and ask once for the gap

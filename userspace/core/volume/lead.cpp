@@ -19,6 +19,13 @@ Position may_send_to(const State& s) {
   return planned ? std::min(s.issued, s.claim.planned.start) : s.issued;
 }
 
+// A flush that will come is told with what it is for. While catching up none is expected: what is
+// sent was committed long ago.
+Position flush_to_tell(const State& s, Position limit) {
+  const bool expected = flush_is_expected(s) && s.follower.sent >= s.committed;
+  return std::max(wanted_flush(s), expected ? limit : 0);
+}
+
 void send(Work& w) {
   State& s = w.s;
   Follower& f = s.follower;
@@ -35,7 +42,7 @@ void send(Work& w) {
   action.message = w.message(MessageKind::Batch);
   action.message.number = f.number;
   action.message.committed = s.committed;
-  action.message.flush = wanted_flush(s);
+  action.message.flush = flush_to_tell(s, limit);
   f.noted_committed = s.committed;
   f.noted_flush = std::max(f.noted_flush, action.message.flush);
 }

@@ -8,6 +8,7 @@
 
 #include "core/volume/batch.h"
 #include "core/volume/dirty_map.h"
+#include "core/volume/flush_habit.h"
 #include "core/volume/message.h"
 #include "core/volume/patience.h"
 #include "core/volume/types.h"
@@ -23,6 +24,7 @@ struct Slot {
   enum class Use : uint8_t { Free, Composing, Appending, Done };
   Use use = Use::Free;
   bool answers = false;  // the front end waits for it
+  bool durably = false;  // its answer says that it is durable, and that nothing before it need be
   BatchHeader header;
 };
 
@@ -116,7 +118,6 @@ struct Following {
   Digest cut_digest;
   bool cutting = false;
   Position flush = 0;  // the writer's flush waits for it
-  int flushed = 0;     // how often of late a batch came when all before it was committed
   Message join;        // a Join that waits until we have what it names
   bool joining = false;
   Position image_at = 0;  // copy ended: an image again from this position on
@@ -233,6 +234,7 @@ struct State {
 
   FixedList<WaitingFlush, kFlushesMax> flushes;
   uint64_t last_flush = 0;
+  FlushHabit habit;
   Instant sync_at = Instant::never();
 
   bool link = false;

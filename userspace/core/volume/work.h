@@ -26,7 +26,6 @@ struct Work {
 
 // disk.cpp
 void fail(Work& w, int error);
-bool flush_is_expected(const State& s);  // of what is being received
 bool log_idle(const State& s);           // nothing of the log is on its way to the disk
 bool settled(const State& s);            // ... and everything issued is durable
 void on_appended(Work& w);
@@ -49,6 +48,7 @@ void on_flush(Work& w);
 void drop_front_end(Work& w, int error);
 void pump_writer(Work& w);
 Position wanted_flush(const State& s);
+bool flush_is_expected(const State& s);  // of the batch that was issued last
 
 // claim.cpp
 void on_promote(Work& w);

@@ -42,6 +42,7 @@ void issue(Work& w) {
   }
   const Epoch& epoch = s.record.epochs.back();
   header.position = s.issued;
+  s.habit.notice(s.committed == s.issued);
   header.generation = epoch.generation;
   header.epoch = epoch.number;
   header.synced = s.synced;
@@ -130,6 +131,7 @@ void on_write(Work& w) {
     slot = Slot{};
     slot.use = Slot::Use::Composing;
     slot.answers = true;
+    slot.durably = false;  // its writer need not wait for that
   }
   BatchHeader& header = s.slots[static_cast<std::size_t>(s.composing)].header;
   entry.payload_offset = 0;
@@ -173,6 +175,10 @@ void drop_front_end(Work& w, int error) {
     answer.error = error;
     s.flushes.clear();
   }
+}
+
+bool flush_is_expected(const State& s) {
+  return s.stage == Stage::Serving && s.habit.expects_flush();
 }
 
 Position wanted_flush(const State& s) {
