@@ -91,6 +91,27 @@ TEST(Switchover, DryRunThatWouldBeRefusedIsFour) {
   EXPECT_THAT(ran.out, HasSubstr("would be refused: the peer is silent"));
 }
 
+TEST(Switchover, WaitsForAPeerThatWasHeardAMomentAgo) {
+  FakeMonitor monitor;
+  monitor.answers("status", {primary_status()});
+  Json unheard = refusal(4);
+  unheard["reason"] = "peer-unheard";
+  monitor.answers("switchover", {unheard, unheard, accepted()});
+  monitor.listen();
+  EXPECT_EQ(run_cli(monitor.root(), {"switchover", "--no-wait"}).code, 0);
+  EXPECT_EQ(monitor.requests().size(), 3u);
+}
+
+TEST(Switchover, DoesNotWaitForEverForAPeerThatSaysNothing) {
+  FakeMonitor monitor;
+  monitor.answers("status", {primary_status()});
+  Json unheard = refusal(4);
+  unheard["reason"] = "peer-unheard";
+  monitor.answers("switchover", {unheard});
+  monitor.listen();
+  EXPECT_EQ(run_cli(monitor.root(), {"switchover", "--no-wait"}).code, 4);
+}
+
 TEST(Switchover, NoWaitReturnsAtOnce) {
   FakeMonitor monitor;
   monitor.answers("status", {primary_status()});

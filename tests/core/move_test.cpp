@@ -153,7 +153,7 @@ TEST(Switchover, AskedOfAPeerThatDoesNotCommandIsRefusedWithWhatIsKnownOfIt) {
     d.start();
     d.finish_ladder();
     d.step(wish(kind));
-    EXPECT_EQ(d.reason_of(Report::OperatorRefused), Reason::ColdStart) << "nothing heard yet";
+    EXPECT_EQ(d.reason_of(Report::OperatorRefused), Reason::PeerUnheard) << "nothing heard yet";
     d.step(EventKind::PeerSilent);
     d.step(wish(kind));
     EXPECT_EQ(d.reason_of(Report::OperatorRefused), Reason::PeerSilent);

@@ -85,6 +85,7 @@ Json Monitor::plan_of(const Unit& unit, const core::Event& event) const {
   out["then_sub_state"] = core::name_of(plan.end.sub);
   if (plan.refused != core::Reason::None) {
     out["refused"] = refusal_text(plan.refused);
+    out["reason"] = core::name_of(plan.refused);
   }
   return out;
 }
@@ -180,11 +181,13 @@ void Monitor::verb_move(const Json& request, const ControlServer::Client& client
   }
   unit->tell(event);
   if (plan.contains("refused")) {
-    client.send(error_reply("refused: " + plan["refused"].get<std::string>(),
-                            event.force
-                                ? "see: crossbeat status"
-                                : "see: crossbeat status; --force accepts the risk that is named",
-                            kExitRefused));
+    Json refusal = error_reply("refused: " + plan["refused"].get<std::string>(),
+                               event.force
+                                   ? "see: crossbeat status"
+                                   : "see: crossbeat status; --force accepts the risk that is named",
+                               kExitRefused);
+    refusal["reason"] = plan["reason"];
+    client.send(refusal);
     return;
   }
   Json reply = ok_reply();

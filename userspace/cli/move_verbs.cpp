@@ -16,6 +16,7 @@ namespace {
 
 // What changes on the peer alone is not announced by our monitor: look again after this.
 constexpr Duration kLookAgain = Duration::from_ms(200);
+constexpr Duration kPeerSpeaksWithin = Duration::from_s(2);
 
 const char* verb_of(Move move) {
   switch (move) {
@@ -64,6 +65,19 @@ int print_plan(const Context& context, const std::string& verb, const Json& plan
   }
   out << "Nothing was done.\n";
   return kDone;
+}
+
+// A peer that was heard a moment ago says with its next heartbeat what it is: that is waited for.
+Result<Json> ask_for(const Context& context, Client& client, const Json& request) {
+  const Instant patience = boottime_now() + kPeerSpeaksWithin;
+  StatusStream stream(socket_path(context.options().root));
+  while (true) {
+    auto reply = client.ask(request, context.answer_deadline());
+    if (!reply || text_at(*reply, "reason") != "peer-unheard" || boottime_now() >= patience) {
+      return reply;
+    }
+    static_cast<void>(stream.next(std::min(boottime_now() + kLookAgain, patience)));
+  }
 }
 
 class Watcher {
@@ -188,7 +202,7 @@ int move(const Context& context, Move wanted) {
   const StatusView view = view_of(*status);
   const PairView* before = chosen(view, context.options().pairing);
   // Without a choice the monitor itself says what is wrong.
-  const auto reply = client->ask(context.request(verb), context.answer_deadline());
+  const auto reply = ask_for(context, *client, context.request(verb));
   if (const auto code = context.wrong(reply)) {
     return *code;
   }

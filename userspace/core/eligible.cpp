@@ -40,7 +40,7 @@ bool is_eligible(const State& s) noexcept {
 
 Reason why_peer_not_eligible(const State& s) noexcept {
   if (!s.settings.paired) return Reason::Unpaired;
-  if (!peer_is_present(s)) return s.peer_silent ? Reason::PeerSilent : Reason::ColdStart;
+  if (!peer_is_present(s)) return s.peer_silent ? Reason::PeerSilent : Reason::PeerUnheard;
   if (s.peer_monitor_stale) return Reason::PeerMonitorStale;
   if (s.peer.intent == CB_INTENT_GOODBYE) return Reason::PeerGoodbye;
   if (s.in_command && peer_says(s, CB_FACT_SERVING)) return Reason::PeerYielding;

@@ -70,7 +70,7 @@ Reason why_nobody_gives(const State& s) noexcept {
     case PeerIs::Stopping:
     case PeerIs::Goodbye: return Reason::PeerGoodbye;
     case PeerIs::Unpairing: return Reason::Unpairing;
-    case PeerIs::Unknown:
+    case PeerIs::Unknown: return Reason::PeerUnheard;
     case PeerIs::Idle: return Reason::ColdStart;
     case PeerIs::Outdated:
     case PeerIs::Leaving:

@@ -90,6 +90,7 @@ std::string_view text_of(Reason reason) noexcept {
     case Reason::EarlierGrant:
       return "the standby restarted a moment ago: it takes over from a dead peer only when every "
              "grant from before is over";
+    case Reason::PeerUnheard: return "the peer has not said yet what it is";
   }
   return "";
 }

@@ -86,6 +86,7 @@ std::string_view name_of(Reason reason) noexcept {
     case Reason::PeerYielding: return "peer-yielding";
     case Reason::PeerWasSolo: return "peer-was-solo";
     case Reason::EarlierGrant: return "earlier-grant";
+    case Reason::PeerUnheard: return "peer-unheard";
   }
   return "unknown";
 }

@@ -93,6 +93,7 @@ enum class Reason : uint8_t {
   PeerYielding,  // it serves in an older term than ours, and yields when it hears of that
   PeerWasSolo,   // when last heard it needed no lease of ours: it may serve still
   EarlierGrant,  // the standby restarted, and a grant of its earlier life may still be running
+  PeerUnheard,   // it was not heard, or answers and has not said yet what it is
 };
 
 enum class GuardMode : uint8_t { Closed = 0, Leased = 1, Solo = 2 };  // == enum cb_guard_mode
