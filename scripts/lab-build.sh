@@ -173,6 +173,8 @@ unmount_volumes() {
   done < <(awk -v root="$root/" 'index($5, root) == 1 && $5 != root "sys/fs/bpf" { print $5 }' /proc/self/mountinfo | tac)
   for device in "${devices[@]}"; do
     losetup -d "$device" 2>/dev/null || true
+    # As the next user of the number expects it: the kernel keeps what a volume without a write cache has set.
+    echo "write back" > "/sys/block/${device#/dev/}/queue/write_cache" || true
   done
 }
 

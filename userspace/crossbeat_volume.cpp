@@ -113,6 +113,16 @@ replication::Memory harden() {
   return memory;
 }
 
+// Every commit on either node waits for this thread and its disks' workers, and what they do takes
+// a few microseconds. The threads for slow work stay as they are.
+void come_first() {
+  constexpr int kNice = -15;
+  if (setpriority(PRIO_PROCESS, 0, kNice) != 0) {
+    log_info("volume: no priority before other processes (%s): commits may wait for them",
+             to_text(fail(errno, "setpriority")).c_str());
+  }
+}
+
 std::string own_path() {
   char path[4096];
   const ssize_t n = readlink("/proc/self/exe", path, sizeof path);
@@ -141,6 +151,7 @@ int run(const Options& options) {
   if (!hands) {
     return failed(hands.error());
   }
+  come_first();
   const replication::Places places{options.root, options.instance};
   replication::Makers makers = replication::real_makers(**hands, places, own_path());
   makers.memory = memory;

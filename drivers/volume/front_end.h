@@ -26,7 +26,7 @@ struct Request {
     Discard,  // the same, and the space may be given back
     Flush,    // what was answered before is durable when this is answered
   } kind = Kind::Read;
-  bool fua = false;  // Write: a flush of its own comes with it
+  bool fua = false;  // but for Read: a flush of its own comes with it
   std::uint64_t id = 0;
   std::uint64_t offset = 0;  // bytes, a multiple of kRequestAlign, as is length
   std::uint64_t length = 0;  // within the device; at most kRequestMax for Read and Write
@@ -58,6 +58,9 @@ class FrontEnd {
   // A device that is attached gets longer, while it is in use. EOPNOTSUPP: only the next attach
   // makes it so.
   virtual void resize(std::uint64_t /*bytes*/, loop::Done done) { done(EOPNOTSUPP); }
+  // Whether the device's users flush what they want to be durable. Where they do not, or before
+  // that is known, a write is answered when it is durable.
+  virtual bool has_write_cache() const { return true; }
   virtual FrontEndFacts facts() const = 0;
 };
 

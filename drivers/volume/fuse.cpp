@@ -220,17 +220,29 @@ void Fuse::on_device(const Report& report) {
     return;
   }
   facts_.device = loop_device_path(report.number);
-  run_errand(
-      [number = report.number] { return flush_device(number); },
-      [this, before = facts_.flushes](const Report& flushed) { on_flushed(flushed, before); });
+  run_errand([number = report.number] { return flush_device(number); },
+             [this, number = report.number, before = facts_.flushes](const Report& flushed) {
+               on_flushed(number, flushed, before);
+             });
 }
 
-void Fuse::on_flushed(const Report& report, std::uint64_t flushes_before) {
+void Fuse::on_flushed(int number, const Report& report, std::uint64_t flushes_before) {
   if (report.error == 0 && facts_.flushes == flushes_before) {
     end_attach(EPROTO, "a flush of the device does not reach the volume");
     return;
   }
-  end_attach(report.error, report.text.data());
+  if (report.error != 0 || options_.write_cache) {
+    end_attach(report.error, report.text.data());
+    return;
+  }
+  run_errand([number] { return end_write_cache(number); },
+             [this](const Report& ended) {
+               if (ended.error != 0) {  // nothing is lost: flushes come, and find all of it done
+                 log_warning("volume: the device is flushed although no write needs it: %s: %s",
+                             ended.text.data(), std::strerror(ended.error));
+               }
+               end_attach(0, "");
+             });
 }
 
 void Fuse::end_attach(int error, const char* text) {

@@ -32,6 +32,8 @@ struct FuseOptions {
   // What is executed as keeper and calls run_keeper(); empty: no keeper, and the volume ends with
   // this process.
   std::vector<std::string> keeper;
+  // The device is one with a write cache: its users flush it.
+  bool write_cache = true;
 };
 
 // One process at a time has a folder: the caller holds a lock.
@@ -50,6 +52,7 @@ class Fuse final : public FrontEnd {
   void answer(std::uint64_t id, int error) override;
   void detach(loop::Done done) override;
   void resize(std::uint64_t bytes, loop::Done done) override;
+  bool has_write_cache() const override { return is_attached_ && options_.write_cache; }
   FrontEndFacts facts() const override { return facts_; }
 
  private:
@@ -72,7 +75,7 @@ class Fuse final : public FrontEnd {
   void run_errand(const std::function<Report()>& work, std::function<void(const Report&)> done);
   void on_mounted(const Report& report);
   void on_device(const Report& report);
-  void on_flushed(const Report& report, std::uint64_t flushes_before);
+  void on_flushed(int number, const Report& report, std::uint64_t flushes_before);
   void forget_size();  // that the kernel keeps
   void end_attach(int error, const char* text);
   void try_detach(int tries_left);

@@ -121,7 +121,12 @@ Report attach_device(const MountPlan& plan) {
   return number ? Report::success(*number) : Report::failure(number.error());
 }
 
-Report flush_device(int number) { return report_of(flush_loop_device(number)); }
+Report flush_device(int number) {
+  const auto on = set_write_cache(number, true);
+  return report_of(on ? flush_loop_device(number) : on);
+}
+
+Report end_write_cache(int number) { return report_of(set_write_cache(number, false)); }
 
 Report detach_device(const MountPlan& plan) { return report_of(detach(plan)); }
 

@@ -27,8 +27,11 @@ Report mount_volume(const MountPlan& plan);
 // number: of the loop device, made anew or the one that is there.
 Report attach_device(const MountPlan& plan);
 
-// The fsync that attach's answer waits for.
+// The fsync that attach's answer waits for, of a device that passes flushes on.
 Report flush_device(int number);
+
+// From here on the kernel takes what is answered for durable, and flushes nothing.
+Report end_write_cache(int number);
 
 // EBUSY: the device is in use, and nothing was changed.
 Report detach_device(const MountPlan& plan);

@@ -53,6 +53,9 @@ Result<std::uint64_t> discard_limit(int number) {
   return *limit;
 }
 
+// Ignored where it fails: the device is gone, and whoever makes the next one may set it, too.
+void leave_write_cache_on(int number) { static_cast<void>(set_write_cache(number, true)); }
+
 }  // namespace
 
 std::string loop_device_path(int number) { return "/dev/loop" + std::to_string(number); }
@@ -157,6 +160,22 @@ Result<> grow_loop_device(int number, const std::string& path, std::uint64_t byt
   return {};
 }
 
+Result<> set_write_cache(int number, bool on) {
+  const std::string path = "/sys/block/loop" + std::to_string(number) + "/queue/write_cache";
+  const std::string_view wanted = on ? "write back" : "write through";
+  CB_TRY(before, read_all(path, 64));
+  if (trim(before) == wanted) {
+    return {};
+  }
+  const Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!file || ::write(file.get(), wanted.data(), wanted.size()) < 0) {
+    return fail(errno, "write \"" + std::string(wanted) + "\" to " + path);
+  }
+  CB_TRY(after, read_all(path, 64));
+  return trim(after) == wanted ? Result<>()
+                               : fail(EPROTO, path + " stays \"" + std::string(trim(after)) + "\"");
+}
+
 Result<> flush_loop_device(int number) {
   CB_TRY(device, open_device(number, O_RDWR));
   if (::fsync(device.get()) != 0) {
@@ -176,6 +195,7 @@ Result<> remove_loop_device(int number) {
   }
   auto after = look_at(device, number);
   if (!after) {
+    leave_write_cache_on(number);
     return {};
   }
   after->lo_flags = before.lo_flags & ~static_cast<std::uint32_t>(LO_FLAGS_AUTOCLEAR);
@@ -187,6 +207,7 @@ Result<> remove_loop_device(int number) {
 
 Result<> give_up_loop_device(int number) {
   CB_TRY(device, open_device(number, O_RDWR));
+  leave_write_cache_on(number);
   if (::ioctl(device.get(), LOOP_CLR_FD) != 0 && errno != ENXIO) {
     return fail(errno, "detach " + loop_device_path(number));
   }

@@ -27,6 +27,11 @@ Result<> check_loop_device(int number, std::uint64_t bytes);
 // The file behind it has got longer, and so has the device when this is answered.
 Result<> grow_loop_device(int number, const std::string& path, std::uint64_t bytes);
 
+// Whether the kernel flushes the device ("write back" in sysfs), or takes each answered write for
+// durable ("write through"), which a file system then need not flush at all. The kernel keeps this
+// for the number's next user: it is on again before the device goes.
+Result<> set_write_cache(int number, bool on);
+
 // fsync of the device.
 Result<> flush_loop_device(int number);
 

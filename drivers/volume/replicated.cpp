@@ -97,6 +97,7 @@ void Replicated::on_connected() {
               {"volume_bytes", volume.bytes},
               {"log_bytes", volume.log_bytes},
               {"front_end", options_.front_end},
+              {"write_cache", options_.write_cache},
               {"key", options_.key},
               {"cable", nullptr},
               {"network", nullptr}};

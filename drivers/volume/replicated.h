@@ -49,6 +49,7 @@ struct ReplicatedOptions {
   // Nothing: an unpaired primary, which takes what its folder holds.
   std::optional<config::VolumeId> id;
   std::string front_end = "auto";  // of crossbeat-volume: "auto", "fuse", "ublk"
+  bool write_cache = false;        // its device has one
   std::string key;                 // of replication, 64 hexadecimal digits
   std::string cable_interface;     // empty: no cable
   std::string address;             // of this node and of its peer on the service network; empty: no

@@ -26,6 +26,8 @@ struct UblkOptions {
   // ROOT/run/crossbeat/volume-INSTANCE: names the volume. Beside it is FOLDER.ublk, a file that is
   // there while the volume may have a device, with its number.
   std::string folder;
+  // The device always says that it has a write cache. Without one, flushes find all of it done.
+  bool write_cache = true;
 };
 
 // Whether an earlier process left a device of this volume behind. Waits for nobody.
@@ -44,6 +46,7 @@ class Ublk final : public FrontEnd {
               loop::Done done) override;
   void answer(std::uint64_t id, int error) override;
   void detach(loop::Done done) override;
+  bool has_write_cache() const override { return options_.write_cache; }
   FrontEndFacts facts() const override { return facts_; }
 
  private:

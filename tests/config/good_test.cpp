@@ -145,6 +145,7 @@ TEST(GoodFile, FullIsTakenOverWordForWord) {
   expected.volume_home_device = "/dev/disk/by-id/wwn-0x5000c500";
   expected.volume_stuck_after = 300_s;
   expected.volume_front_end = "ublk";
+  expected.volume_write_cache = true;
   EXPECT_EQ(node, expected);
 }
 

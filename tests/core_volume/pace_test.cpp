@@ -111,6 +111,41 @@ TEST(Pace, ABatchThatComesWithItsFlushIsDurableWithItsAnswer) {
   EXPECT_EQ(bench.state().synced, 3 * kBlock);
 }
 
+TEST(Pace, AWriteThatWaitsForItsFlushIsWrittenDurablyOnBothNodes) {
+  Bench bench;
+  bench.lead();
+  Event event{.kind = EventKind::Write, .flushed = true};
+  event.entry.length = 4096;
+  bench.give(event);
+  const Position end = bench.state().issued;
+  EXPECT_EQ(bench.take(ActionKind::Send).message.flush, end);
+  bench.give({.kind = EventKind::Sent, .number = bench.state().follower.number, .position = end});
+  const int notes = bench.count(kSay, MessageKind::Note);
+  bench.flush(1).append();
+  EXPECT_EQ(bench.count(kSay, MessageKind::Note), notes) << "the batch has said it";
+  EXPECT_FALSE(bench.wants(ActionKind::Sync));
+  EXPECT_EQ(bench.state().synced, end);
+  EXPECT_FALSE(bench.wants(ActionKind::AnswerFlushes)) << "it is not durable there";
+  bench.hear_ack(end, end);
+  EXPECT_EQ(bench.take(ActionKind::AnswerFlushes).number, 1u);
+}
+
+TEST(Pace, WritesThatComeTogetherShareASync) {
+  Bench bench;
+  bench.serve();
+  Event event{.kind = EventKind::Write, .flushed = true};
+  event.entry.length = 4096;
+  bench.give(event).flush(1).give(event).flush(2);
+  EXPECT_FALSE(bench.state().slots[1].durably);
+  bench.append();  // the second, on the disk before the first
+  EXPECT_EQ(bench.state().synced, 0u);
+  bench.append();
+  EXPECT_EQ(bench.state().synced, bench.state().issued / 2);
+  EXPECT_EQ(bench.take(ActionKind::AnswerFlushes).number, 1u);
+  bench.sync();
+  EXPECT_EQ(bench.take(ActionKind::AnswerFlushes).number, 2u);
+}
+
 TEST(Pace, ADurableBatchThatFailsFailsTheVolume) {
   Bench bench(Mode::Sync, Standing::Together, 1);
   bench.follow().hear_batch(bench.batch(0), 0, kBlock);

@@ -18,6 +18,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests/support/python"))
 
+import loop_device  # noqa: E402
 from crossbeat_lab import wait_for  # noqa: E402
 
 MIB = 1 << 20
@@ -199,7 +200,7 @@ class Volume:
             os.kill(keeper, signal.SIGKILL)
         if FRONT_END == "fuse":
             for device in self.devices():
-                run("losetup", "-d", device, fine=False)
+                loop_device.give_up(device)
             run("umount", "-l", self.folder, fine=False)
         left = self.devices()
         self.log.close()

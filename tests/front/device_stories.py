@@ -62,6 +62,29 @@ def becomes_a_device(tell, server):
         tell.check("it can be attached again", control.state == ATTACHED)
 
 
+@story("a device without a write cache is not flushed, and leaves none behind")
+def without_a_write_cache(tell, server):
+    if FRONT_END == "ublk":
+        return  # its device always says that it has one: docs/volume-device.md
+    with Volume(server, 64, ["--no-write-cache"]) as volume:
+        volume.start().attached()
+        cache = Path("/sys/block", Path(volume.device).name, "queue/write_cache")
+        control = volume.control
+        tell.check("attach saw a flush of the device all the same", control.flushes >= 1, control.flushes)
+        tell.check("the kernel takes what is answered for durable", cache.read_text().strip() == "write through")
+        flushes, fd = control.flushes, os.open(volume.device, os.O_RDWR | os.O_DIRECT)
+        os.pwrite(fd, aligned(b"\x22" * 4096), 0)
+        os.fsync(fd)
+        os.close(fd)
+        tell.check("a flush of it has nothing to do", control.flushes == flushes, control.flushes - flushes)
+        volume.kill()
+        volume.start().attached()
+        tell.check("the next process ends the cache anew", cache.read_text().strip() == "write through")
+        tell.check("detach is answered", volume.detach() == 0, volume.said())
+        volume.process.wait(10)
+        tell.check("the number's next user is flushed", cache.read_text().strip() == "write back", cache.read_text())
+
+
 def look_at_fuse(tell, volume, queue):
     tell.check("it uses direct I/O", (queue.parent / "loop/dio").read_text().strip() == "1")
     tell.check("it does not go by itself", (queue.parent / "loop/autoclear").read_text().strip() == "0")

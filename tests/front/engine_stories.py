@@ -14,6 +14,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+import loop_device
 from bed import FRONT_END, MIB, OTHER_UBLK, devices_of, devices_on, run, ublk_devices, wait_for
 from device_stories import run_fio
 
@@ -143,7 +144,7 @@ class Engine:
                     left.append("its keeper")
                     os.kill(int(process.name), signal.SIGKILL)
             for device in devices_on(self.file):
-                run("losetup", "-d", device, fine=False)
+                loop_device.give_up(device)
             run("umount", "-l", self.file.parent, fine=False)
             self.log.close()
             said = self.said()

@@ -241,6 +241,8 @@ int serve(const std::vector<std::string>& arguments) {
   for (std::size_t i = 4; i < arguments.size(); ++i) {
     if (arguments[i] == "--front-end" && i + 1 < arguments.size()) {
       ublk = arguments[++i] == "ublk";
+    } else if (arguments[i] == "--no-write-cache") {
+      options.write_cache = false;
     } else if (arguments[i] == "--no-keeper") {
       options.keeper.clear();
     } else if (arguments[i] == "--older-pool") {

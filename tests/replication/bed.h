@@ -39,7 +39,7 @@ class FaultyDisk final : public Disk {
   void sync(loop::Done done) override;
 
   int read_error = 0, write_error = 0, sync_error = 0;  // until set back
-  int syncs = 0;  // those of a durable write among them
+  int syncs = 0;                                        // those of a durable write among them
 
  private:
   bool fails(int error, loop::Done& done);

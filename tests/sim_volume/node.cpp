@@ -401,18 +401,26 @@ void Node::work() {
       write.entry.crc = crc_of(stamps.data(), stamps.size());
       composing_.insert(composing_.end(), stamps.begin(), stamps.end());
     }
+    write.flushed = w_.options.write_through && flushes_.size() < 3;
     event(write);
     if (!up_ || !serving()) {
       return;
     }
+    if (write.flushed) {
+      flush();
+    }
   }
   if (w_.prng.chance(1, 3) && flushes_.size() < 3) {
-    flushes_.push_back({++flush_requests_, std::move(written_)});
-    written_.clear();
-    volume::Event flush{.kind = EventKind::Flush};
-    flush.request = flush_requests_;
-    event(flush);
+    flush();
   }
+}
+
+void Node::flush() {
+  flushes_.push_back({++flush_requests_, std::move(written_)});
+  written_.clear();
+  volume::Event flush{.kind = EventKind::Flush};
+  flush.request = flush_requests_;
+  event(flush);
 }
 
 std::string Node::describe() const {

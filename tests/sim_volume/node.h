@@ -39,7 +39,8 @@ class Node {
   void deliver(const Packet& packet);
   void link(bool up);
   void work();  // the front end: some writes, perhaps a flush
-  void rot();   // of something that the log holds durably
+  void flush();
+  void rot();  // of something that the log holds durably
   void compare(uint64_t stretch);
 
   bool up() const { return up_; }

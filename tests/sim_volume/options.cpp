@@ -60,6 +60,7 @@ Options draw(uint64_t seed) {
   o.power = prng.chance(2, 3);
   o.both_power = prng.chance(1, 4);
   o.sync_errors = prng.chance(1, 4);
+  o.write_through = seed % 3 == 1;
   o.stalls = prng.chance(1, 3);
   o.full = prng.chance(1, 6);
   o.wrong_monitor = prng.chance(1, 2);
@@ -106,6 +107,7 @@ Options draw(uint64_t seed, Planted planted) {
     case Planted::EpochUnchecked:
     case Planted::GateLate:
       o.cuts = o.wrong_monitor = o.kills = true;
+      o.write_through = false;  // these need a writer that is far ahead of its flushes
       o.loss = 60;
       break;
     case Planted::LostReplyAssumed:

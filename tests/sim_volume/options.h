@@ -55,6 +55,7 @@ struct Options {
   bool power = false;       // of the machine
   bool both_power = false;  // of both at once
   bool sync_errors = false;
+  bool write_through = false;  // each write is flushed at once
   bool stalls = false;
   bool full = false;
   bool media = false;          // rot and misdirected writes, on one node

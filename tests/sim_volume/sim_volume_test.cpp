@@ -104,7 +104,7 @@ class PlantedBug : public testing::TestWithParam<int> {};
 // Bugs that need a rare moment are seen within some hundred seeds; most within a few.
 TEST_P(PlantedBug, IsSeen) {
   const auto planted = static_cast<Planted>(GetParam());
-  constexpr uint64_t kSeedsMax = 300;
+  constexpr uint64_t kSeedsMax = 600;
   for (uint64_t seed = 1; seed <= kSeedsMax; ++seed) {
     if (!failure_of(draw(seed, planted)).empty()) {
       RecordProperty("seeds", static_cast<int>(seed));

@@ -22,6 +22,10 @@ import tempfile
 import threading
 import time
 import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support/python"))
+import loop_device  # noqa: E402
 
 BUILD = os.environ.get("CB_BUILD_DIR", "build/dev")
 PROGRAM = os.path.join(BUILD, "bin", "crossbeat-volume")
@@ -238,7 +242,7 @@ class Pair:
             mount = os.path.join(node.root, "run/crossbeat", f"volume-{INSTANCE}")
             for line in run("losetup", "-l", "-n", "-O", "NAME,BACK-FILE", check=False).stdout.splitlines():
                 if node.root in line:
-                    run("losetup", "-d", line.split()[0], check=False)
+                    loop_device.give_up(line.split()[0])
             run("umount", "-l", mount, check=False)
             if not LOOPBACK:
                 run("ip", "netns", "del", node.namespace, check=False)

@@ -181,11 +181,11 @@ void Monitor::verb_move(const Json& request, const ControlServer::Client& client
   }
   unit->tell(event);
   if (plan.contains("refused")) {
-    Json refusal = error_reply("refused: " + plan["refused"].get<std::string>(),
-                               event.force
-                                   ? "see: crossbeat status"
-                                   : "see: crossbeat status; --force accepts the risk that is named",
-                               kExitRefused);
+    Json refusal =
+        error_reply("refused: " + plan["refused"].get<std::string>(),
+                    event.force ? "see: crossbeat status"
+                                : "see: crossbeat status; --force accepts the risk that is named",
+                    kExitRefused);
     refusal["reason"] = plan["reason"];
     client.send(refusal);
     return;

@@ -51,6 +51,7 @@ Node default_node() {
   node.volume_directory = kVolumeDirectory;
   node.volume_stuck_after = kVolumeStuckAfter;
   node.volume_front_end = kVolumeFrontEnd;
+  node.volume_write_cache = kVolumeWriteCache;
   return node;
 }
 

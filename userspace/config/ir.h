@@ -162,9 +162,10 @@ struct Node {
   std::optional<Volume> volume;
   std::string volume_log_device;  // [volume] log_device, home_device: empty: files in `directory`
   std::string volume_home_device;
-  std::string volume_directory;   // [volume] directory: holds one folder for each instance
-  Duration volume_stuck_after{};  // [volume] stuck_after, default 2 min
-  std::string volume_front_end;   // [volume] front_end: "auto" (default), "fuse", "ublk"
+  std::string volume_directory;     // [volume] directory: holds one folder for each instance
+  Duration volume_stuck_after{};    // [volume] stuck_after, default 2 min
+  std::string volume_front_end;     // [volume] front_end: "auto" (default), "fuse", "ublk"
+  bool volume_write_cache = false;  // [volume] write_cache
 
   std::vector<Service> services;
   std::vector<Hook> hooks;

@@ -152,6 +152,7 @@ std::string volume_table(const Node& node) {
          device("home_device", node.volume_home_device) +
          line("stuck_after", time(node.volume_stuck_after)) +
          line("front_end", quoted(node.volume_front_end)) +
+         line("write_cache", flag(node.volume_write_cache)) +
          (node.volume ? volume_text(*node.volume) : "");
 }
 

@@ -287,6 +287,7 @@ void read_volume(Reader table, Node& node, Notes& notes) {
   if (const auto front_end = table.choice("front_end", kFrontEnds)) {
     node.volume_front_end = kFrontEnds.at(*front_end);
   }
+  put(node.volume_write_cache, table.flag("write_cache"));
   node.volume = read_volume(table);
   const bool primary = node.role == core::Role::Primary;
   if (table.exists() && primary && !node.volume) {
@@ -296,7 +297,7 @@ void read_volume(Reader table, Node& node, Notes& notes) {
   if (node.volume && !primary) {
     table.wrong("size",
                 "the volume is the primary's to describe, and comes here by pairing; a secondary "
-                "says only where its copy lies, stuck_after and front_end");
+                "says only where its copy lies, stuck_after, front_end and write_cache");
   }
   if (!primary) {
     node.volume.reset();

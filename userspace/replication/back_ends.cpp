@@ -134,14 +134,15 @@ Makers real_makers(loop::Hands& hands, const Places& places, const std::string& 
       return fail(EOPNOTSUPP, "config: front_end: auto, fuse, ublk or none");
     }
     FrontChoice choice;
-    choice.fuse = [&loop, folder, program] {
+    choice.fuse = [&loop, folder, program, cache = settings.write_cache] {
       volume::FuseOptions options;
       options.folder = folder;
       options.keeper = {program, "keeper"};
+      options.write_cache = cache;
       return std::make_unique<volume::Fuse>(loop, std::move(options));
     };
-    choice.ublk = [&loop, folder] {
-      return std::make_unique<volume::Ublk>(loop, volume::UblkOptions{folder});
+    choice.ublk = [&loop, folder, cache = settings.write_cache] {
+      return std::make_unique<volume::Ublk>(loop, volume::UblkOptions{folder, cache});
     };
     choice.fuse_left = fuse_left;
     choice.ublk_left = ublk_left;

@@ -185,6 +185,7 @@ bool Desk::give_part(std::size_t index) {
   written_ += data ? length : 0;
   composing_parts_.push_back(index);
   const bool fua = pending.all_given && request.fua;
+  event.flushed = fua;
   if (fua) {
     ++pending.parts;  // held open until the flush is given
   }

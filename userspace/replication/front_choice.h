@@ -33,6 +33,7 @@ class ChosenFrontEnd final : public volume::FrontEnd {
   void answer(std::uint64_t id, int error) override { chosen_->answer(id, error); }
   void detach(loop::Done done) override;
   void resize(std::uint64_t bytes, loop::Done done) override;
+  bool has_write_cache() const override { return chosen_ && chosen_->has_write_cache(); }
   volume::FrontEndFacts facts() const override;
 
  private:

@@ -413,7 +413,7 @@ void Process::attach() {
   attaching_ = true;
   front_end_->attach(
       engine_->state().record.volume_length,
-      [this](const volume::Request& request) { engine_->take(request); },
+      [this](const volume::Request& request) { take(request); },
       leash_.guard([this, answer](int error) {
         attaching_ = false;
         attached_ = error == 0;
@@ -443,6 +443,11 @@ void Process::demote(const Verb& verb, bool hand_over) {
     promoted_ = false;
     engine_->demote(true);
   }
+}
+
+void Process::take(volume::Request request) {
+  request.fua = request.fua || !front_end_->has_write_cache();
+  engine_->take(request);
 }
 
 void Process::detach(bool hand_over) {

@@ -84,6 +84,7 @@ class Process {
   void on_promoted(int error);
   void attach();
   void demote(const Verb& verb, bool hand_over);
+  void take(volume::Request request);
   void detach(bool hand_over);
   void remove_left_behind();
   void event(Json packet);

@@ -76,8 +76,9 @@ bool Key::operator==(const Key& other) const noexcept {
 
 bool Settings::same_but_mode(const Settings& other) const {
   return node == other.node && directory == other.directory && volume_bytes == other.volume_bytes &&
-         log_bytes == other.log_bytes && front_end == other.front_end && key == other.key &&
-         cable == other.cable && network == other.network;
+         log_bytes == other.log_bytes && front_end == other.front_end &&
+         write_cache == other.write_cache && key == other.key && cable == other.cable &&
+         network == other.network;
 }
 
 Result<Settings> parse_settings(const Json& config) {
@@ -106,6 +107,7 @@ Result<Settings> parse_settings(const Json& config) {
     return wrong("volume_bytes, log_bytes: multiples of 4096");
   }
   settings.front_end = text_of(config, "front_end").value_or("fuse");
+  settings.write_cache = flag_of(config, "write_cache");
   std::string hex = text_of(config, "key").value_or("");
   auto bytes = parse_hex(hex);
   explicit_bzero(hex.data(), hex.size());

@@ -44,6 +44,7 @@ struct Settings {
   std::uint64_t volume_bytes = 0;
   std::uint64_t log_bytes = 0;
   std::string front_end;  // "auto", "fuse", "ublk", "none"
+  bool write_cache = false;
   Key key;
   std::string cable;  // the interface; empty: none
   std::optional<NetworkPath> network;

@@ -13,7 +13,7 @@ enum class EventKind : uint8_t {
   Started,  // first event ever, once: `record`, and what the scan found
   Tick,     // next_deadline() has come
   // the front end; only while can_take() says so
-  Write,  // `entry` (payload_offset is filled in here), `request`
+  Write,  // `entry` (payload_offset is filled in here), `flushed`: its Flush comes at once
   Flush,  // `request`: grows with every flush, begins at 1
   // disks; each answers the action of the same name
   Appended,    // `slot`, `error`
@@ -59,6 +59,7 @@ struct Event {
   bool granted = false;
   bool hand_over = false;
   bool accept_loss = false;
+  bool flushed = false;
   bool kept = false;  // Started: an image is kept aside, and its record with it
   Position damaged_until =
       0;  // Started: the log was durable up to here, and is shorter now; else 0

@@ -61,6 +61,7 @@ bool take(Work& w, const BatchHeader& batch, bool durably) {
     s.following.no_room = true;
     return false;
   }
+  const bool alone = log_idle(s);
   for (int i = 0; i < kSlots; ++i) {
     Slot& slot = s.slots[static_cast<std::size_t>(i)];
     if (slot.use != Slot::Use::Free) {
@@ -68,7 +69,7 @@ bool take(Work& w, const BatchHeader& batch, bool durably) {
     }
     slot.use = Slot::Use::Appending;
     slot.answers = false;
-    slot.durably = durably;
+    slot.durably = durably && alone;  // those that come together share a sync
     slot.header = batch;
     slot.header.synced = s.synced;
     slot.header.committed = std::min(s.committed, batch.position);

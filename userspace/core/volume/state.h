@@ -24,7 +24,7 @@ struct Slot {
   enum class Use : uint8_t { Free, Composing, Appending, Done };
   Use use = Use::Free;
   bool answers = false;  // the front end waits for it
-  bool durably = false;  // its answer says that it is durable, and that nothing before it need be
+  bool durably = false;  // written so that its own bytes are durable when it is answered
   BatchHeader header;
 };
 
@@ -235,6 +235,7 @@ struct State {
   FixedList<WaitingFlush, kFlushesMax> flushes;
   uint64_t last_flush = 0;
   FlushHabit habit;
+  bool flush_comes = false;  // of what was issued last
   Instant sync_at = Instant::never();
 
   bool link = false;

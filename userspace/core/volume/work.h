@@ -26,8 +26,8 @@ struct Work {
 
 // disk.cpp
 void fail(Work& w, int error);
-bool log_idle(const State& s);           // nothing of the log is on its way to the disk
-bool settled(const State& s);            // ... and everything issued is durable
+bool log_idle(const State& s);  // nothing of the log is on its way to the disk
+bool settled(const State& s);   // ... and everything issued is durable
 void on_appended(Work& w);
 void on_synced(Work& w);
 void on_recorded(Work& w);

@@ -43,6 +43,8 @@ void issue(Work& w) {
   const Epoch& epoch = s.record.epochs.back();
   header.position = s.issued;
   s.habit.notice(s.committed == s.issued);
+  s.flush_comes = slot.durably || s.habit.expects_flush();
+  slot.durably = slot.durably && appending(s) == 0;  // those that come together share a sync
   header.generation = epoch.generation;
   header.epoch = epoch.number;
   header.synced = s.synced;
@@ -131,7 +133,6 @@ void on_write(Work& w) {
     slot = Slot{};
     slot.use = Slot::Use::Composing;
     slot.answers = true;
-    slot.durably = false;  // its writer need not wait for that
   }
   BatchHeader& header = s.slots[static_cast<std::size_t>(s.composing)].header;
   entry.payload_offset = 0;
@@ -140,6 +141,9 @@ void on_write(Work& w) {
     header.payload_length += entry.length;
   }
   header.entries.push(entry);
+  // Whoever does not flush waits for it in any case.
+  Slot& slot = s.slots[static_cast<std::size_t>(s.composing)];
+  slot.durably = slot.durably || w.event.flushed;
 }
 
 void on_flush(Work& w) {
@@ -177,9 +181,7 @@ void drop_front_end(Work& w, int error) {
   }
 }
 
-bool flush_is_expected(const State& s) {
-  return s.stage == Stage::Serving && s.habit.expects_flush();
-}
+bool flush_is_expected(const State& s) { return s.stage == Stage::Serving && s.flush_comes; }
 
 Position wanted_flush(const State& s) {
   // A log without room waits for the disks just as a flush does.
