@@ -57,6 +57,7 @@ class Wire {
     void listen(transport::Calls calls) override;
     std::size_t room(transport::Priority priority) const override;
     void send(transport::Priority priority, std::span<const transport::ConstBytes> parts) override;
+    void hurry() override { ++wire_.hurried; }
     transport::Facts facts() const override;
 
    private:
@@ -80,6 +81,7 @@ class Wire {
   int lose_percent = 0;
   std::size_t room = 4u << 20;
   std::uint64_t carried[3] = {};
+  int hurried = 0;
   Prng prng{1};
 
  private:

@@ -55,6 +55,16 @@ INSTANTIATE_TEST_SUITE_P(All, Modes,
                                          Promise{core::Mode::FastSync, false, true},
                                          Promise{core::Mode::Async, true, true}));
 
+TEST(Modes, WhatIsSmallGoesToThePeerBeforeTheOwnDisk) {
+  Pair pair;
+  pair.bring_into_step();
+  const int before = pair.wire->hurried;
+  ASSERT_EQ(pair.a().write(0, filled(4096, 1)), 0);
+  EXPECT_EQ(pair.wire->hurried, before + 1);
+  ASSERT_EQ(pair.a().write(0, filled(256u << 10, 2)), 0);
+  EXPECT_EQ(pair.wire->hurried, before + 1) << "to send it would keep the disk waiting";
+}
+
 TEST(Modes, FastSyncWaitsForThePeersMemoryAndSyncForItsDisk) {
   for (const core::Mode mode : {core::Mode::FastSync, core::Mode::Sync}) {
     Pair pair;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -111,6 +112,9 @@ void Engine::event(const Event& event) {
     const auto call = std::move(told_.front());
     told_.pop_front();
     call();
+  }
+  if (std::exchange(hurry_, false)) {
+    carriage_.hurry();
   }
   schedule_tick();
 }

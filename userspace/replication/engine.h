@@ -202,6 +202,7 @@ class Engine {
 
   core::volume::Action sending_;
   core::volume::Position sent_to_ = 0;
+  bool hurry_ = false;  // the peer's way is longer than that to our own disk: it goes first
   bool send_active_ = false;
   bool send_fetching_ = false;
   std::deque<core::volume::Message> extents_;

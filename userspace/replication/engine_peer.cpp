@@ -19,6 +19,7 @@ using transport::Priority;
 namespace {
 
 constexpr std::size_t kSendAtOnce = 512u << 10;
+constexpr Position kHurryMost = 64u << 10;  // to seal and send more takes longer than a disk
 constexpr int kExtentsReadAtOnce = 8;
 constexpr std::size_t kExtentRoom = kMessageBytes + kExtent;
 static_assert((kExtentsReadAtOnce + 1) * kExtentRoom <= transport::kMessageMax);
@@ -235,6 +236,7 @@ void Engine::send_batches(const std::vector<BatchPtr>& batches) {
     return;  // on_room
   }
   send_active_ = false;
+  hurry_ = sent_to_ - before <= kHurryMost;
   Event told = event_of(EventKind::Sent);
   told.number = sending_.number;
   told.position = sent_to_;

@@ -47,6 +47,7 @@ class Transport final : public Carriage {
   void listen(Calls calls) override;
   std::size_t room(Priority priority) const override;
   void send(Priority priority, std::span<const ConstBytes> parts) override;
+  void hurry() override;
   Facts facts() const override;
 
  private:

@@ -3,6 +3,7 @@
 // What goes out: messages into the streams, streams into packets, packets in batches to the links.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -68,6 +69,13 @@ void Transport::send(Priority priority, std::span<const ConstBytes> parts) {
              boottime_now());
   if (!in_packets_ && !pumping_) {
     wake_soon();  // else the pump is about to run, or running
+  }
+}
+
+void Transport::hurry() {
+  if (soon_) {
+    loop_.cancel(std::exchange(soon_, {}));
+    pump();
   }
 }
 

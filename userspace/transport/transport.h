@@ -78,6 +78,8 @@ class Carriage {
   // Without a session, or beyond room(): dropped and counted, which the layer above must bear
   // anyhow.
   virtual void send(Priority priority, std::span<const ConstBytes> parts) = 0;
+  // What was sent goes out now, and not together with whatever else this turn sends.
+  virtual void hurry() {}
   virtual Facts facts() const = 0;
 };
 
