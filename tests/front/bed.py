@@ -46,6 +46,20 @@ class Control:
         struct.pack_into("<Q", self.memory, 8 * FIELDS.index(name), value)
 
 
+def keeper_of(stories):
+    """What marks a story of this list; one that is of FUSE alone is not told of another front end."""
+
+    def story(title, fuse_alone=False):
+        def keep(function):
+            if FRONT_END == "fuse" or not fuse_alone:
+                stories.append((title, function))
+            return function
+
+        return keep
+
+    return story
+
+
 def own_mounts():
     """Runs this script again in a mount namespace of its own, in which nothing outlives it."""
     if os.environ.get("CB_OWN_MOUNTS") != str(os.getpid()):

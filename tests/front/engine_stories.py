@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 
 import loop_device
-from bed import FRONT_END, MIB, OTHER_UBLK, devices_of, devices_on, run, ublk_devices, wait_for
+from bed import FRONT_END, MIB, OTHER_UBLK, devices_of, devices_on, keeper_of, run, ublk_devices, wait_for
 from device_stories import run_fio
 
 KILLS = int(os.environ.get("CB_KILLS", "20"))
@@ -25,14 +25,7 @@ INSTANCE = "10.0.0.2"
 NOBODY = {"epoch": 0, "generation": "0" * 32, "kind": "alone", "holder": 0}
 
 STORIES = []
-
-
-def story(title):
-    def keep(function):
-        STORIES.append((title, function))
-        return function
-
-    return keep
+story = keeper_of(STORIES)
 
 
 class Engine:

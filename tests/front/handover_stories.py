@@ -9,21 +9,13 @@ import subprocess
 import threading
 from pathlib import Path
 
-from bed import ATTACHED, FRONT_END, HOLD_DATA, HOLD_FLUSHES, MIB, Volume, run, wait_for
+from bed import ATTACHED, FRONT_END, HOLD_DATA, HOLD_FLUSHES, MIB, Volume, keeper_of, run, wait_for
 from device_stories import aligned, run_fio
 
 KILLS = int(os.environ.get("CB_KILLS", "20"))
 
 STORIES = []
-
-
-def story(title, fuse_alone=False):
-    def keep(function):
-        if FRONT_END == "fuse" or not fuse_alone:
-            STORIES.append((title, function))
-        return function
-
-    return keep
+story = keeper_of(STORIES)
 
 
 @story("killed again and again under load")
