@@ -21,8 +21,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "crossbeat_version.h"
-#include "drivers/volume/io_flusher.h"
 #include "drivers/volume/keeper.h"
+#include "drivers/volume/memory.h"
 #include "drivers/volume/ublk_test.h"
 #include "replication/back_ends.h"
 #include "replication/files.h"
@@ -94,7 +94,7 @@ int failed(const Error& error) {
 }
 
 // What is written for the kernel's write-back must never wait for write-back: memory is locked, and
-// the kernel is told that this process is what its dirty pages wait for.
+// the kernel is told that this process is what its dirty pages wait for, and to kill others first.
 replication::Memory harden() {
   (void)prctl(PR_SET_DUMPABLE, 0);  // keys never reach a core dump
   const rlimit none{0, 0};
@@ -105,6 +105,10 @@ replication::Memory harden() {
   mallopt(M_TRIM_THRESHOLD, -1);
   replication::Memory memory;
   memory.io_flusher_error = volume::become_io_flusher();
+  if (const int error = volume::be_spared_when_memory_ends(); error != 0) {
+    log_info("volume: may be killed when memory ends (%s)",
+             to_text(fail(error, "oom_score_adj")).c_str());
+  }
   if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0) {
     memory.lock_error = errno;
     log_warning("volume: memory is not locked (%s): under memory pressure writes may stall",

@@ -13,7 +13,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "drivers/volume/io_flusher.h"
+#include "drivers/volume/memory.h"
 #include "drivers/volume/keeper.h"
 #include "drivers/volume/loop_device.h"
 

@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "drivers/volume/errand.h"
+#include "drivers/volume/memory.h"
 
 namespace cb::volume {
 
@@ -210,8 +211,7 @@ Result<> end_keeper(const std::string& socket_path) {
 int run_keeper() {
   ::prctl(PR_SET_NAME, "cb-keeper");
   // Without it a killed volume process is a dead volume.
-  const Fd score(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
-  const bool spared = score && write_all(score.get(), "-1000").has_value();
+  const bool spared = be_spared_when_memory_ends() == 0;
   const bool locked = ::mlockall(MCL_CURRENT | MCL_FUTURE) == 0;
   static_cast<void>(spared && locked);  // the best that this machine allows
   for (;;) {

@@ -13,7 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "drivers/volume/io_flusher.h"
+#include "drivers/volume/memory.h"
 #include "drivers/volume/ublk.h"
 #include "drivers/volume/ublk_errands.h"
 #include "drivers/volume/ublk_privilege.h"

@@ -47,8 +47,9 @@ class MemoryGroup:
         return self._field("memory.events", "max")
 
     def held_mib(self):
-        """What nobody can take away from its processes."""
-        return self._field("memory.stat", "total_rss" if self.v1 else "anon") // MIB
+        """What nobody can take away from its processes, where nothing is swapped out."""
+        names = ("total_rss", "total_shmem") if self.v1 else ("anon", "shmem")
+        return sum(self._field("memory.stat", name) for name in names) // MIB
 
     def killed(self):
         return self._field("memory.oom_control" if self.v1 else "memory.events", "oom_kill")

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The bytes of a stream, by their offset. The memory is mapped twice, one copy behind the other, so
-// that whatever is not longer than the ring lies in one piece.
+// that whatever is not longer than the ring lies in one piece. All of it is there from the
+// beginning: writes that the kernel frees memory with go through here.
 #pragma once
 
 #include <cstddef>

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "drivers/volume/io_flusher.h"
+#include "drivers/volume/memory.h"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 
 #include <cerrno>
 #include <cstring>
 
+#include "base/fd.h"
+#include "base/file.h"
 #include "base/log.h"
 
 namespace cb::volume {
@@ -22,6 +25,15 @@ int become_io_flusher() {
                 std::strerror(error));
   }
   return error;
+}
+
+int be_spared_when_memory_ends() {
+  const Fd score(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  if (!score) {
+    return errno;
+  }
+  const auto written = write_all(score.get(), "-1000");
+  return written ? 0 : written.error().code;
 }
 
 }  // namespace cb::volume

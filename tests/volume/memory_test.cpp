@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "drivers/volume/io_flusher.h"
+#include "drivers/volume/memory.h"
 
 #include <gtest/gtest.h>
 #include <linux/capability.h>
@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <fstream>
 
 namespace cb::test {
 namespace {
@@ -26,7 +27,7 @@ Capabilities capabilities() {
 bool may() { return (capabilities()[0].effective & 1u << CAP_SYS_RESOURCE) != 0; }
 
 // What it answers in a process of its own: this one stays as it is.
-int answer_of_child(bool allowed) {
+int answer_of_child(bool allowed, int (*asks)()) {
   const pid_t child = fork();
   if (child == 0) {
     if (!allowed) {
@@ -37,7 +38,7 @@ int answer_of_child(bool allowed) {
         _exit(255);
       }
     }
-    _exit(volume::become_io_flusher());
+    _exit(asks());
   }
   int status = 0;
   EXPECT_EQ(waitpid(child, &status, 0), child);
@@ -45,9 +46,32 @@ int answer_of_child(bool allowed) {
   return WEXITSTATUS(status);
 }
 
-TEST(IoFlusher, TellsThatItWasRefused) { EXPECT_EQ(answer_of_child(false), EPERM); }
+TEST(IoFlusher, TellsThatItWasRefused) {
+  EXPECT_EQ(answer_of_child(false, volume::become_io_flusher), EPERM);
+}
 
-TEST(IoFlusher, IsGrantedToWhoMay) { EXPECT_EQ(answer_of_child(true), may() ? 0 : EPERM); }
+TEST(IoFlusher, IsGrantedToWhoMay) {
+  EXPECT_EQ(answer_of_child(true, volume::become_io_flusher), may() ? 0 : EPERM);
+}
+
+int score_when_spared() {
+  const int error = volume::be_spared_when_memory_ends();
+  if (error != 0) {
+    return error;
+  }
+  std::ifstream file("/proc/self/oom_score_adj");
+  int score = 0;
+  file >> score;
+  return score == -1000 ? 0 : 255;
+}
+
+TEST(MemoryEnds, SparesWhoMayAskForIt) {
+  EXPECT_EQ(answer_of_child(true, score_when_spared), may() ? 0 : EACCES);
+}
+
+TEST(MemoryEnds, TellsThatItWasRefused) {
+  EXPECT_EQ(answer_of_child(false, score_when_spared), EACCES);
+}
 
 }  // namespace
 }  // namespace cb::test
