@@ -29,16 +29,12 @@ void FaultyDisk::read(std::uint64_t offset, const Slice& into, loop::Done done) 
   }
 }
 
-void FaultyDisk::write(std::uint64_t offset, const Slice& from, loop::Done done) {
-  if (!fails(write_error, done)) {
-    disk_->write(offset, from, std::move(done));
-  }
-}
-
-void FaultyDisk::write_durably(std::uint64_t offset, const Slice& from, loop::Done done) {
-  ++syncs;
-  if (!fails(write_error, done) && !fails(sync_error, done)) {
-    disk_->write_durably(offset, from, std::move(done));
+void FaultyDisk::write(std::uint64_t offset, const Slice& from, loop::Durable durable,
+                       loop::Done done) {
+  const bool syncs_too = durable == loop::Durable::Yes;
+  syncs += syncs_too ? 1 : 0;
+  if (!fails(write_error, done) && !(syncs_too && fails(sync_error, done))) {
+    disk_->write(offset, from, durable, std::move(done));
   }
 }
 

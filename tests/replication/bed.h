@@ -33,8 +33,9 @@ class FaultyDisk final : public Disk {
  public:
   FaultyDisk(loop::Loop& loop, std::unique_ptr<Disk> disk) : loop_(loop), disk_(std::move(disk)) {}
   void read(std::uint64_t offset, const Slice& into, loop::Done done) override;
-  void write(std::uint64_t offset, const Slice& from, loop::Done done) override;
-  void write_durably(std::uint64_t offset, const Slice& from, loop::Done done) override;
+  using Disk::write;
+  void write(std::uint64_t offset, const Slice& from, loop::Durable durable,
+             loop::Done done) override;
   void zero(std::uint64_t offset, std::uint64_t length, bool give_back, loop::Done done) override;
   void sync(loop::Done done) override;
 

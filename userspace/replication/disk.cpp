@@ -33,16 +33,8 @@ void FileDisk::read(std::uint64_t offset, const Slice& into, loop::Done done) {
   loop_.read_into(fd_->get(), offset, into.bytes(), std::move(keeps), std::move(done));
 }
 
-void FileDisk::write(std::uint64_t offset, const Slice& from, loop::Done done) {
-  write_as(loop::Durable::No, offset, from, std::move(done));
-}
-
-void FileDisk::write_durably(std::uint64_t offset, const Slice& from, loop::Done done) {
-  write_as(loop::Durable::Yes, offset, from, std::move(done));
-}
-
-void FileDisk::write_as(loop::Durable durable, std::uint64_t offset, const Slice& from,
-                        loop::Done done) {
+void FileDisk::write(std::uint64_t offset, const Slice& from, loop::Durable durable,
+                     loop::Done done) {
   CB_CHECK(offset % kBlock == 0 && from.length % kBlock == 0);
   auto keeps = std::make_shared<std::pair<std::shared_ptr<Fd>, BufferPtr>>(fd_, from.buffer);
   loop_.write_from(fd_->get(), offset, from.bytes(), durable, std::move(keeps), std::move(done));

@@ -23,9 +23,12 @@ class Disk {
   virtual ~Disk() = default;
   // The slice's buffer is kept until the answer.
   virtual void read(std::uint64_t offset, const Slice& into, loop::Done done) = 0;
-  virtual void write(std::uint64_t offset, const Slice& from, loop::Done done) = 0;
-  // ... and answered when these bytes are durable; what was written before them may not be.
-  virtual void write_durably(std::uint64_t offset, const Slice& from, loop::Done done) = 0;
+  // Durable: answered when these bytes are; what was written before them may not be.
+  virtual void write(std::uint64_t offset, const Slice& from, loop::Durable durable,
+                     loop::Done done) = 0;
+  void write(std::uint64_t offset, const Slice& from, loop::Done done) {
+    write(offset, from, loop::Durable::No, std::move(done));
+  }
   // Reads as zeros afterwards; give_back: the space is returned where the file system can.
   virtual void zero(std::uint64_t offset, std::uint64_t length, bool give_back,
                     loop::Done done) = 0;
@@ -40,13 +43,13 @@ class FileDisk final : public Disk {
   ~FileDisk() override;
 
   void read(std::uint64_t offset, const Slice& into, loop::Done done) override;
-  void write(std::uint64_t offset, const Slice& from, loop::Done done) override;
-  void write_durably(std::uint64_t offset, const Slice& from, loop::Done done) override;
+  using Disk::write;
+  void write(std::uint64_t offset, const Slice& from, loop::Durable durable,
+             loop::Done done) override;
   void zero(std::uint64_t offset, std::uint64_t length, bool give_back, loop::Done done) override;
   void sync(loop::Done done) override;
 
  private:
-  void write_as(loop::Durable durable, std::uint64_t offset, const Slice& from, loop::Done done);
   void zero_by_writing(std::uint64_t offset, std::uint64_t length, loop::Done done);
 
   loop::Loop& loop_;

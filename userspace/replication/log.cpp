@@ -64,7 +64,7 @@ void Log::append(const BatchPtr& batch, loop::Durable durable, loop::Done done) 
   const Slice& slice = batch->slice;
   const std::uint64_t before_end = ring_length_ - at;
   if (slice.length <= before_end) {
-    write(durable, at, slice, std::move(done));
+    disk_.write(at, slice, durable, std::move(done));
     return;
   }
   // Round the corner: two writes, one answer.
@@ -82,16 +82,8 @@ void Log::append(const BatchPtr& batch, loop::Durable durable, loop::Done done) 
     }
   };
   const auto first = static_cast<std::size_t>(before_end);
-  write(durable, at, {slice.buffer, slice.at, first}, one);
-  write(durable, 0, {slice.buffer, slice.at + first, slice.length - first}, one);
-}
-
-void Log::write(loop::Durable durable, std::uint64_t at, const Slice& slice, loop::Done done) {
-  if (durable == loop::Durable::Yes) {
-    disk_.write_durably(at, slice, std::move(done));
-  } else {
-    disk_.write(at, slice, std::move(done));
-  }
+  disk_.write(at, {slice.buffer, slice.at, first}, durable, one);
+  disk_.write(0, {slice.buffer, slice.at + first, slice.length - first}, durable, one);
 }
 
 BatchPtr Log::cached(Position position) const {

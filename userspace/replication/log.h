@@ -58,7 +58,6 @@ class Log {
   std::size_t memory() const noexcept { return memory_; }
 
  private:
-  void write(loop::Durable durable, std::uint64_t at, const Slice& slice, loop::Done done);
   void read_ring(core::volume::Position position, const Slice& into, loop::Done done);
   std::vector<BatchPtr> parse(const BufferPtr& chunk, std::size_t length,
                               core::volume::Position from) const;

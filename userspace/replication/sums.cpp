@@ -135,7 +135,14 @@ loop::Done Sums::begin_write(std::uint64_t offset, std::uint64_t length, loop::D
   });
 }
 
-void Sums::write(std::uint64_t offset, const Slice& from, loop::Done done) {
+void Sums::write(std::uint64_t offset, const Slice& from, loop::Durable durable, loop::Done done) {
+  if (durable == loop::Durable::Yes) {
+    // With its sums, which one durable write of the image does not make so.
+    write(offset, from, leash_.guard([this, done = std::move(done)](int error) mutable {
+      error != 0 ? done(error) : sync(std::move(done));
+    }));
+    return;
+  }
   if (table_ == nullptr) {
     image_.write(offset, from, std::move(done));
     return;
@@ -145,17 +152,6 @@ void Sums::write(std::uint64_t offset, const Slice& from, loop::Done done) {
     table_[(offset + at) / kBlock] = sum_of(from.bytes().subspan(at, kBlock));
   }
   image_.write(offset, from, written);
-}
-
-// With its sums, which one durable write does not make so.
-void Sums::write_durably(std::uint64_t offset, const Slice& from, loop::Done done) {
-  write(offset, from, leash_.guard([this, done = std::move(done)](int error) mutable {
-    if (error != 0) {
-      done(error);
-      return;
-    }
-    sync(std::move(done));
-  }));
 }
 
 void Sums::zero(std::uint64_t offset, std::uint64_t length, bool give_back, loop::Done done) {

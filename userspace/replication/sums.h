@@ -32,8 +32,9 @@ class Sums final : public Disk {
   ~Sums() override;
 
   void read(std::uint64_t offset, const Slice& into, loop::Done done) override;
-  void write(std::uint64_t offset, const Slice& from, loop::Done done) override;
-  void write_durably(std::uint64_t offset, const Slice& from, loop::Done done) override;
+  using Disk::write;
+  void write(std::uint64_t offset, const Slice& from, loop::Durable durable,
+             loop::Done done) override;
   void zero(std::uint64_t offset, std::uint64_t length, bool give_back, loop::Done done) override;
   // Image and sums.
   void sync(loop::Done done) override;
