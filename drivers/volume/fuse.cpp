@@ -13,9 +13,9 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "drivers/volume/memory.h"
 #include "drivers/volume/keeper.h"
 #include "drivers/volume/loop_device.h"
+#include "drivers/volume/memory.h"
 
 namespace cb::volume {
 

@@ -6,9 +6,9 @@
 
 namespace cb::volume {
 
-// The memory that it needs must not wait for such writes (PR_SET_IO_FLUSHER): for the calling thread
-// and those that it starts from then on. 0, or the errno with which the kernel refuses, which the
-// log says once.
+// The memory that it needs must not wait for such writes (PR_SET_IO_FLUSHER): for the calling
+// thread and those that it starts from then on. 0, or the errno with which the kernel refuses,
+// which the log says once.
 int become_io_flusher();
 
 // Whoever else is killed for want of memory, not this process: without it no disk, and nothing is

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "config/duration.h"
 
 namespace cb::volume {
 namespace {
@@ -88,6 +89,15 @@ void Replicated::when_settled(std::function<void()> what) {
   }
 }
 
+// "auto", null: whatever it takes, or microseconds.
+Json cpu_latency_of(const std::string& text) {
+  const auto duration = config::parse_duration(text);
+  if (duration) {
+    return duration->as_us();
+  }
+  return text == "off" ? Json() : Json("auto");
+}
+
 void Replicated::on_connected() {
   static constexpr std::array<const char*, 4> kModes = {"strict", "sync", "fastsync", "async"};
   const config::Volume& volume = options_.volume;
@@ -98,6 +108,7 @@ void Replicated::on_connected() {
               {"log_bytes", volume.log_bytes},
               {"front_end", options_.front_end},
               {"write_cache", options_.write_cache},
+              {"cpu_latency", cpu_latency_of(options_.cpu_latency)},
               {"key", options_.key},
               {"cable", nullptr},
               {"network", nullptr}};

@@ -48,12 +48,13 @@ struct ReplicatedOptions {
   config::Volume volume;
   // Nothing: an unpaired primary, which takes what its folder holds.
   std::optional<config::VolumeId> id;
-  std::string front_end = "auto";  // of crossbeat-volume: "auto", "fuse", "ublk"
-  bool write_cache = false;        // its device has one
-  std::string key;                 // of replication, 64 hexadecimal digits
-  std::string cable_interface;     // empty: no cable
-  std::string address;             // of this node and of its peer on the service network; empty: no
-  std::string peer;                // peer
+  std::string front_end = "auto";    // of crossbeat-volume: "auto", "fuse", "ublk"
+  bool write_cache = false;          // its device has one
+  std::string cpu_latency = "auto";  // or "off", or a duration
+  std::string key;                   // of replication, 64 hexadecimal digits
+  std::string cable_interface;       // empty: no cable
+  std::string address;  // of this node and of its peer on the service network; empty: no
+  std::string peer;     // peer
   // Does the peer's monitor answer now? Then a stream that is down is not the peer's death.
   std::function<bool()> peer_is_there = [] { return false; };
   Duration stream_may_break = Duration::from_s(5);  // before that counts

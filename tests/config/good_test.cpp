@@ -146,6 +146,7 @@ TEST(GoodFile, FullIsTakenOverWordForWord) {
   expected.volume_stuck_after = 300_s;
   expected.volume_front_end = "ublk";
   expected.volume_write_cache = true;
+  expected.volume_cpu_latency = "20us";
   EXPECT_EQ(node, expected);
 }
 

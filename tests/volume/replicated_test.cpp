@@ -14,6 +14,7 @@ TEST_F(ReplicatedTest, ConfiguresAProcessThatRunsAlready) {
   const Json& config = volume::part_of(process->last("configure"), "config");
   EXPECT_EQ(volume::text_of(config, "mode"), "sync");
   EXPECT_EQ(volume::text_of(config, "front_end"), "ublk");
+  EXPECT_EQ(volume::text_of(config, "cpu_latency"), "auto");
   EXPECT_EQ(volume::text_of(config, "directory"), folder.at("vol/10.0.0.1"));
   EXPECT_EQ(volume::number_of(config, "volume_bytes"), 64u << 20);
   EXPECT_EQ(volume::text_of(config, "key"), std::string(64, 'a'));

@@ -44,6 +44,7 @@ volume::ReplicatedOptions options_for(const World& world, const std::optional<co
   options.home_device = node.volume_home_device;
   options.front_end = node.volume_front_end;
   options.write_cache = node.volume_write_cache;
+  options.cpu_latency = node.volume_cpu_latency;
   options.key = replication_key_text(pair);
   if (!pair) {
     options.instance = node.hm_address.text();

@@ -52,6 +52,7 @@ Node default_node() {
   node.volume_stuck_after = kVolumeStuckAfter;
   node.volume_front_end = kVolumeFrontEnd;
   node.volume_write_cache = kVolumeWriteCache;
+  node.volume_cpu_latency = kVolumeCpuLatency;
   return node;
 }
 

@@ -75,6 +75,7 @@ inline constexpr std::string_view kVolumeDirectory = "/var/lib/crossbeat/volumes
 inline constexpr Duration kVolumeStuckAfter = 120_s;
 inline constexpr const char* kVolumeFrontEnd = "auto";
 inline constexpr bool kVolumeWriteCache = false;
+inline constexpr const char* kVolumeCpuLatency = "auto";
 inline constexpr uint64_t kVolumeBytesMin = 16ull << 20;
 inline constexpr uint64_t kVolumeBytesMax = 64ull << 40;
 inline constexpr uint64_t kVolumeLogBytes = 256ull << 20;

@@ -166,6 +166,7 @@ struct Node {
   Duration volume_stuck_after{};    // [volume] stuck_after, default 2 min
   std::string volume_front_end;     // [volume] front_end: "auto" (default), "fuse", "ublk"
   bool volume_write_cache = false;  // [volume] write_cache
+  std::string volume_cpu_latency;   // [volume] cpu_latency: "auto" (default), "off", a duration
 
   std::vector<Service> services;
   std::vector<Hook> hooks;

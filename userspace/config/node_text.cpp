@@ -153,6 +153,7 @@ std::string volume_table(const Node& node) {
          line("stuck_after", time(node.volume_stuck_after)) +
          line("front_end", quoted(node.volume_front_end)) +
          line("write_cache", flag(node.volume_write_cache)) +
+         line("cpu_latency", quoted(node.volume_cpu_latency)) +
          (node.volume ? volume_text(*node.volume) : "");
 }
 

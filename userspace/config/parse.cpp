@@ -9,6 +9,7 @@
 #include "config/address.h"
 #include "config/config.h"
 #include "config/defaults.h"
+#include "config/duration.h"
 #include "config/parse_service.h"
 #include "config/platform.h"
 #include "config/reader.h"
@@ -271,6 +272,17 @@ void read_device(Reader& table, std::string_view key, std::string& device) {
   }
 }
 
+void read_cpu_latency(Reader& table, std::string& latency) {
+  put(latency, table.text("cpu_latency"));
+  if (latency == "auto" || latency == "off") {
+    return;
+  }
+  const auto duration = parse_duration(latency);
+  if (!duration || *duration > 1_s) {
+    table.wrong("cpu_latency", "must be \"auto\", \"off\" or up to a second, such as \"2us\"");
+  }
+}
+
 void read_volume(Reader table, Node& node, Notes& notes) {
   put(node.volume_directory, table.text("directory"));
   if (!node.volume_directory.starts_with('/')) {
@@ -288,6 +300,7 @@ void read_volume(Reader table, Node& node, Notes& notes) {
     node.volume_front_end = kFrontEnds.at(*front_end);
   }
   put(node.volume_write_cache, table.flag("write_cache"));
+  read_cpu_latency(table, node.volume_cpu_latency);
   node.volume = read_volume(table);
   const bool primary = node.role == core::Role::Primary;
   if (table.exists() && primary && !node.volume) {
@@ -295,9 +308,10 @@ void read_volume(Reader table, Node& node, Notes& notes) {
             "the size of the volume is missing; write size = \"10GiB\" in [volume]");
   }
   if (node.volume && !primary) {
-    table.wrong("size",
-                "the volume is the primary's to describe, and comes here by pairing; a secondary "
-                "says only where its copy lies, stuck_after, front_end and write_cache");
+    table.wrong(
+        "size",
+        "the volume is the primary's to describe, and comes here by pairing; a secondary "
+        "says only where its copy lies, stuck_after, front_end, write_cache and cpu_latency");
   }
   if (!primary) {
     node.volume.reset();

@@ -28,7 +28,7 @@ struct EngineDisks {
   Fd sums;  // of the home image; may be invalid
 };
 
-// What the engine tells; in the loop's thread, never within a call into it.
+// What the engine tells; in the loop's thread, never within a call into it but for works().
 struct EngineCalls {
   std::function<void(std::uint64_t id, int error)> answer;  // to the front end
   std::function<void(int error)> promoted;                  // 0: reads and writes are served
@@ -41,6 +41,7 @@ struct EngineCalls {
   // A comparison of the images ended, or found the first difference.
   std::function<void(bool ended)> compared = [](bool) {};
   std::function<void(int error, bool at_peer)> resized = [](int, bool) {};
+  std::function<void()> works = [] {};  // there is a batch: within a call into it
   std::function<void()> read_register;
   std::function<void(const core::volume::Register& expected, const core::volume::Register& wanted)>
       swap_register;

@@ -26,6 +26,7 @@ constexpr std::size_t kFoldAtOnce = 2u << 20;
 }  // namespace
 
 void Engine::append(const Action& action) {
+  calls_.works();
   const auto index = static_cast<std::size_t>(action.slot);
   const Slot& slot = s_.slots[index];
   BufferPtr buffer;

@@ -12,6 +12,7 @@
 #include "drivers/volume/front_end.h"
 #include "loop/hands.h"
 #include "loop/loop.h"
+#include "replication/awake.h"
 #include "replication/control.h"
 #include "replication/engine.h"
 #include "replication/progress.h"
@@ -107,6 +108,7 @@ class Process {
   bool starting_ = false;
   std::vector<Verb> configuring_;
   std::unique_ptr<Pool> pool_;
+  std::unique_ptr<Awake> awake_;
   std::unique_ptr<transport::Carriage> carriage_;
   std::unique_ptr<volume::FrontEnd> front_end_;
   std::unique_ptr<Engine> engine_;

@@ -51,12 +51,15 @@ Json Process::status() const {
   json["front_end"] = {{"kind", front.kind},
                        {"note", front.note},
                        {"survives_restart", front.survives_restart},
+                       {"write_cache", front_end_->has_write_cache()},
                        {"reads", front.reads},
                        {"writes", front.writes},
                        {"flushes", front.flushes},
                        {"discards", front.discards},
                        {"resent", front.resent},
                        {"waiting", engine_->requests_waiting()}};
+  json["cpu_latency"] = {{"limit_us", awake_->limit_us() ? Json(*awake_->limit_us()) : Json()},
+                         {"error", awake_->error()}};
   const transport::Facts stream = carriage_->facts();
   Json paths = Json::array();
   for (const transport::PathFacts& path : stream.paths) {

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "core/volume/types.h"
+#include "replication/awake.h"
 #include "replication/json.h"
 
 namespace cb::replication {
@@ -45,6 +46,7 @@ struct Settings {
   std::uint64_t log_bytes = 0;
   std::string front_end;  // "auto", "fuse", "ublk", "none"
   bool write_cache = false;
+  CpuLatency cpu_latency;
   Key key;
   std::string cable;  // the interface; empty: none
   std::optional<NetworkPath> network;

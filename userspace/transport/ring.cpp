@@ -26,7 +26,8 @@ Result<Ring> Ring::make(std::size_t size) {
   ring.memory_ = static_cast<std::uint8_t*>(place);
   ring.size_ = size;
   for (const std::size_t half : {std::size_t{0}, size}) {
-    if (mmap(ring.memory_ + half, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, memory.get(), 0) == MAP_FAILED) {
+    if (mmap(ring.memory_ + half, size, PROT_READ | PROT_WRITE,
+             MAP_SHARED | MAP_FIXED | MAP_POPULATE, memory.get(), 0) == MAP_FAILED) {
       return fail(errno, "map a stream");
     }
   }

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "replication/awake.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+#include "base/clock.h"
+#include "tests/base/temporary_folder.h"
+
+namespace cb::replication {
+namespace {
+
+// What the kernel was asked for, from a pipe with a name in place of its device.
+class AwakeTest : public testing::Test {
+ protected:
+  AwakeTest() {
+    EXPECT_EQ(::mkfifo(device.c_str(), 0600), 0);
+    kernel = Fd(::open(device.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  }
+
+  std::vector<std::int32_t> asked() {
+    std::vector<std::int32_t> all;
+    std::int32_t one = 0;
+    while (::read(kernel.get(), &one, sizeof one) == static_cast<ssize_t>(sizeof one)) {
+      all.push_back(one);
+    }
+    return all;
+  }
+
+  void turn_until(Instant end) {
+    while (boottime_now() < end) {
+      ASSERT_TRUE((*loop)->turn(end));
+    }
+  }
+
+  test::TemporaryFolder folder;
+  std::string device = folder.at("cpu_dma_latency");
+  Fd kernel;
+  Result<std::unique_ptr<loop::Loop>> loop = loop::Loop::open();
+};
+
+using Asked = std::vector<std::int32_t>;
+
+TEST_F(AwakeTest, AsksWithTheFirstWorkAndTakesItBackWhenThereIsNoMore) {
+  Awake awake(**loop, 2, device.c_str());
+  EXPECT_EQ(asked(), Asked{}) << "without work";
+  awake.touch();
+  awake.touch();
+  EXPECT_TRUE(awake.holds());
+  EXPECT_EQ(asked(), Asked{2});
+  while (awake.holds()) {
+    ASSERT_TRUE((*loop)->turn(Instant::never()));
+  }
+  EXPECT_EQ(asked(), Asked{-1});
+  awake.touch();
+  EXPECT_EQ(asked(), Asked{2});
+}
+
+TEST_F(AwakeTest, KeepsItAsLongAsWorkComes) {
+  Awake awake(**loop, 0, device.c_str());
+  for (int i = 0; i < 15; ++i) {  // for 150 ms
+    awake.touch();
+    turn_until(boottime_now() + Duration::from_ms(10));
+    ASSERT_TRUE(awake.holds());
+  }
+  EXPECT_EQ(asked(), Asked{0});
+}
+
+TEST_F(AwakeTest, DoesNothingWithoutALimit) {
+  Awake awake(**loop, std::nullopt, device.c_str());
+  awake.touch();
+  EXPECT_FALSE(awake.holds());
+  EXPECT_EQ(awake.error(), 0);
+  EXPECT_EQ(asked(), Asked{});
+}
+
+TEST_F(AwakeTest, TellsThatTheKernelHasNoSuchThing) {
+  Awake awake(**loop, 0, folder.at("nothing").c_str());
+  awake.touch();
+  EXPECT_FALSE(awake.holds());
+  EXPECT_EQ(awake.error(), ENOENT);
+}
+
+TEST_F(AwakeTest, TellsThatTheKernelRefuses) {
+  Awake awake(**loop, 0, "/dev/full");
+  awake.touch();
+  EXPECT_FALSE(awake.holds());
+  EXPECT_EQ(awake.error(), ENOSPC);
+  awake.touch();  // and it does not ask again
+  EXPECT_FALSE(awake.holds());
+}
+
+TEST(CpuLatencyOf, AMachineIsChosenByTheDriverOfItsIdleStates) {
+  EXPECT_EQ(CpuLatency{}.limit("intel_idle"), 2);
+  EXPECT_EQ(CpuLatency{}.limit("none"), 2);
+  EXPECT_EQ(CpuLatency{}.limit("haltpoll"), 0) << "a virtual machine's";
+  EXPECT_EQ((CpuLatency{.automatic = false, .limit_us = 20}.limit("haltpoll")), 20);
+  EXPECT_EQ((CpuLatency{.automatic = false, .limit_us = {}}.limit("haltpoll")), std::nullopt);
+}
+
+}  // namespace
+}  // namespace cb::replication
