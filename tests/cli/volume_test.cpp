@@ -86,6 +86,21 @@ TEST(Volume, StatusTellsThatWritesCanDeadlockAndWhatToDo) {
   EXPECT_THAT(run_with(granted, {"status"}).out, Not(HasSubstr("memory")));
 }
 
+TEST(Volume, StatusTellsHowItIsWritten) {
+  const auto told = [](bool write_cache, const Json& limit_us, int error) {
+    const Json detail = {{"front_end", {{"write_cache", write_cache}}},
+                         {"cpu_latency", {{"limit_us", limit_us}, {"error", error}}}};
+    return run_with(volume({{"detail", detail}}), {"volume", "status"}).out;
+  };
+  const std::string usual = told(false, 2, 0);
+  EXPECT_THAT(usual, HasSubstr("writes         answered when they are durable"));
+  EXPECT_THAT(usual, HasSubstr("processors     kept awake while it is written (2 us)"));
+  EXPECT_THAT(told(true, 0, 0), HasSubstr("answered before they are durable"));
+  EXPECT_THAT(told(false, 0, 13), HasSubstr("processors     sleep as they like between writes"));
+  EXPECT_THAT(told(false, nullptr, 0), Not(HasSubstr("processors")));
+  EXPECT_THAT(run_with(volume({}), {"volume", "status"}).out, Not(HasSubstr("writes   ")));
+}
+
 TEST(Volume, AFailedDiskIsToldWithWhenItIsTriedAgain) {
   const Json failed = volume({{"running", false},
                               {"serving", false},

@@ -62,6 +62,26 @@ std::string numbers_from(const std::vector<Epoch>& epochs, std::size_t from) {
   return text;
 }
 
+// What its process says of how it is written; nothing while there is no such process.
+std::string writing_text(const Json& detail) {
+  std::string text;
+  const Json& front_end = at(detail, "front_end");
+  if (front_end.contains("write_cache")) {
+    text += row("writes", flag_at(front_end, "write_cache")
+                              ? "answered before they are durable, which a flush makes them"
+                              : "answered when they are durable, as the mode says");
+  }
+  const Json& latency = at(detail, "cpu_latency");
+  if (whole_at(latency, "error").value_or(0) != 0) {
+    text += row("processors",
+                "sleep as they like between writes: the kernel refused to keep them "
+                "awake");
+  } else if (const auto limit = whole_at(latency, "limit_us")) {
+    text += row("processors", "kept awake while it is written (" + std::to_string(*limit) + " us)");
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string bytes_text(double bytes) {
@@ -144,6 +164,7 @@ std::string volume_text(const PairView& pair) {
   text += row("size", bytes_text(number_at(volume, "size_bytes").value_or(0)) + ", log " +
                           bytes_text(number_at(volume, "log_bytes").value_or(0)) + ", mode " +
                           text_at(volume, "mode", "?"));
+  text += writing_text(at(volume, "detail"));
   const std::string device = text_at(volume, "device");
   text += row("device", device.empty() ? "none on this node now" : device);
   if (const std::string mount = text_at(volume, "mount"); !mount.empty()) {
