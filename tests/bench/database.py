@@ -21,6 +21,7 @@ OURS, NATIVE, AWAKE = "ours", "native", "native, processors awake"
 LATENCY = "/dev/cpu_dma_latency"
 CABLE = {"a": "10.78.0.1", "b": "10.78.0.2"}
 PORT = 5433
+THEIRS = ["-h", ADDRESS["a"], "-p", PORT]
 SETTINGS = """
 listen_addresses = '*'
 port = {port}
@@ -71,14 +72,17 @@ class Native:
         wait_for("the native standby is synchronous", self.in_sync, 30)
 
     def in_sync(self):
-        sql = "select sync_state from pg_stat_replication"
-        words = ["psql", "-h", ADDRESS["a"], "-p", PORT, "-U", "postgres", "-X", "-q", "-t", "-A", "-c", sql, "postgres"]
-        return self.lab.run("a", *words, check=False).stdout.strip() == "sync"
+        return ask(self.lab, THEIRS, "select sync_state from pg_stat_replication", check=False) == "sync"
 
     def stop(self):
         for node in CABLE:
             if (self.data[node] / "postmaster.pid").exists():
                 self.control(node, "-m", "immediate", "stop")
+
+
+def ask(lab, where, sql, check=True):
+    words = ["psql", *where, "-U", "postgres", "-X", "-q", "-t", "-A", "-c", sql, "postgres"]
+    return lab.run("a", *words, check=check, timeout=60).stdout.strip()
 
 
 def pgbench(lab, where, *words, timeout=120):
@@ -116,16 +120,14 @@ def run(setup):
         wait_database(lab)
         native = Native(lab)
         native.start()
-        theirs = ["-h", ADDRESS["a"], "-p", PORT]
-        there = {OURS: ["-h", VIP], NATIVE: theirs}
+        there = {OURS: ["-h", VIP], NATIVE: THEIRS}
         if os.access(LATENCY, os.W_OK):
-            there[AWAKE] = theirs
+            there[AWAKE] = THEIRS
         for name in (OURS, NATIVE):
             pgbench(lab, there[name], "-i", "-q", "-s", 1 if setup.quick else 10)
             print(f"  {name}: filled", flush=True)
             # Both, or only one of them writes each page whole into its log when it touches it for the first time.
-            words = ["psql", *there[name], "-U", "postgres", "-X", "-q", "-c", "checkpoint", "postgres"]
-            lab.run("a", *words, timeout=60)
+            ask(lab, there[name], "checkpoint")
         seen = {(name, clients): [] for name in there for clients in CLIENTS}
         order = list(there)
         for _ in range(setup.count(9, quick=1)):

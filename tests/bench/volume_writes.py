@@ -11,7 +11,7 @@ from pathlib import Path
 
 import report
 from crossbeat_lab import Lab, LabError
-from crossbeat_volume import data_of, wait_in_step, wait_mounted
+from crossbeat_volume import data_of, volume_of, wait_in_step, wait_mounted
 
 # What fio is told beside the common options.
 LOADS = {
@@ -22,27 +22,14 @@ LOADS = {
     "sequential write+fdatasync": ("--rw=write", "--fdatasync=1"),
     "random write+fdatasync": ("--rw=randwrite", "--fdatasync=1"),
 }
-
-
 ROUNDS = 7
 
 
-def device_of(lab):
-    """What is mounted on the primary, as the kernel names it."""
-    place = str(data_of(lab, "a"))
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-        before, _, after = line.partition(" - ")
-        if before.split()[4] == place:
-            return after.split()[1].rpartition("/")[2]
-    raise LabError(f"nothing is mounted on {place}")
-
-
 def writes_of(device):
-    return int(Path(f"/sys/block/{device}/stat").read_text(encoding="ascii").split()[4])
+    return int(Path(f"/sys/block/{device.name}/stat").read_text(encoding="ascii").split()[4])
 
 
-def one_load(lab, seconds, options):
-    device = device_of(lab)
+def one_load(lab, device, seconds, options):
     before = writes_of(device)
     words = ["fio", "--name=load", f"--filename={data_of(lab, 'a') / 'load'}", "--size=256M", "--bs=4k"]
     words += ["--ioengine=psync", "--time_based", f"--runtime={seconds}", "--output-format=json", *options]
@@ -58,9 +45,9 @@ def one_load(lab, seconds, options):
     }
 
 
-def loads(lab, seconds, into):
+def loads(lab, device, seconds, into):
     for name, options in LOADS.items():
-        into.setdefault(name, []).append(one_load(lab, seconds, options))
+        into.setdefault(name, []).append(one_load(lab, device, seconds, options))
         print(f"  {name}: {into[name][-1]['each_us']:.0f} us each", flush=True)
 
 
@@ -84,17 +71,18 @@ def run(setup):
         lab.verb("pair")
         wait_in_step(lab)
         wait_mounted(lab, "a")
+        device = Path(volume_of(lab, "a")["device"])
         # Laid out before it is measured: no load pays for the file's first blocks.
         lab.run("a", "fio", "--name=fill", f"--filename={data_of(lab, 'a') / 'load'}", "--size=256M", "--bs=1M",
                 "--rw=write", "--end_fsync=1", timeout=120)
         # In turns: a machine that is slower for a while is so for both.
         for _ in range(setup.count(ROUNDS, quick=1)):
             print(" replicated", flush=True)
-            loads(lab, seconds, pair)
+            loads(lab, device, seconds, pair)
             lab.verb("stop", "b")
             lab.wait_state("a", "PRIMARY_ACTIVE", 30, "alone")
             print(" not replicated: the peer has left", flush=True)
-            loads(lab, seconds, alone)
+            loads(lab, device, seconds, alone)
             lab.verb("start", "b")
             wait_in_step(lab)
     finally:
