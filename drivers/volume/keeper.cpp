@@ -15,7 +15,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/file.h"
+#include "base/fd.h"
 #include "drivers/volume/errand.h"
 #include "drivers/volume/memory.h"
 

@@ -19,6 +19,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "drivers/volume/front_end.h"
+#include "drivers/volume/kernel_file.h"
 
 namespace cb::volume {
 
@@ -167,10 +168,7 @@ Result<> set_write_cache(int number, bool on) {
   if (trim(before) == wanted) {
     return {};
   }
-  const Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!file || ::write(file.get(), wanted.data(), wanted.size()) < 0) {
-    return fail(errno, "write \"" + std::string(wanted) + "\" to " + path);
-  }
+  CB_TRY_DO(set_kernel_file(path, wanted));
   CB_TRY(after, read_all(path, 64));
   return trim(after) == wanted ? Result<>()
                                : fail(EPROTO, path + " stays \"" + std::string(trim(after)) + "\"");

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "drivers/volume/memory.h"
 
-#include <fcntl.h>
 #include <sys/prctl.h>
 
 #include <cerrno>
 #include <cstring>
 
-#include "base/fd.h"
-#include "base/file.h"
 #include "base/log.h"
+#include "drivers/volume/kernel_file.h"
 
 namespace cb::volume {
 
@@ -28,12 +26,8 @@ int become_io_flusher() {
 }
 
 int be_spared_when_memory_ends() {
-  const Fd score(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
-  if (!score) {
-    return errno;
-  }
-  const auto written = write_all(score.get(), "-1000");
-  return written ? 0 : written.error().code;
+  const auto set = set_kernel_file("/proc/self/oom_score_adj", "-1000");
+  return set ? 0 : set.error().code;
 }
 
 }  // namespace cb::volume

@@ -16,6 +16,15 @@ namespace {
 constexpr Duration kLookQuick = Duration::from_ms(100);  // while something is waited for
 constexpr Duration kLookSlow = Duration::from_s(1);
 
+// "auto", null: whatever it takes, or microseconds.
+Json cpu_latency_of(const std::string& text) {
+  const auto duration = config::parse_duration(text);
+  if (duration) {
+    return duration->as_us();
+  }
+  return text == "off" ? Json() : Json("auto");
+}
+
 }  // namespace
 
 Replicated::Replicated(loop::Loop& loop, loop::Hands& hands, ReplicatedOptions options,
@@ -87,15 +96,6 @@ void Replicated::when_settled(std::function<void()> what) {
   } else {
     waiting_.push_back(std::move(what));
   }
-}
-
-// "auto", null: whatever it takes, or microseconds.
-Json cpu_latency_of(const std::string& text) {
-  const auto duration = config::parse_duration(text);
-  if (duration) {
-    return duration->as_us();
-  }
-  return text == "off" ? Json() : Json("auto");
 }
 
 void Replicated::on_connected() {

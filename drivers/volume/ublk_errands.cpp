@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "drivers/volume/kernel_file.h"
 #include "drivers/volume/loop_device.h"
 #include "drivers/volume/ublk_control.h"
 
@@ -22,22 +23,11 @@ namespace {
 
 Report failure(int error, const std::string& what) { return Report::failure(fail(error, what)); }
 
-Result<> set(const std::string& path, const std::string& value) {
-  const Fd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (!fd) {
-    return fail(errno, "open " + path);
-  }
-  if (::write(fd.get(), value.data(), value.size()) < 0) {
-    return fail(errno, "set " + path);
-  }
-  return {};
-}
-
 // Only when it is another: the kernel waits for all requests in flight before it takes it.
 Result<> make(const std::string& path, const std::string& value) {
   CB_TRY(now, read_all(path, 4096));
   const auto is_chosen = now.find("[" + value + "]") != std::string::npos;
-  return trim(now) == value || is_chosen ? Result<>() : set(path, value);
+  return trim(now) == value || is_chosen ? Result<>() : set_kernel_file(path, value);
 }
 
 bool has_open(const std::filesystem::path& process, dev_t device) {
