@@ -21,10 +21,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/awake.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "edge/aside.h"
-#include "edge/awake.h"
 
 namespace cb::edge {
 namespace {

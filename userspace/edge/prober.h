@@ -55,7 +55,7 @@ struct ProberFacts {
   uint64_t lateness_max_ns = 0;
   uint64_t wakeups = 0;
   uint64_t sends_failed = 0;
-  bool keeps_awake = false;  // the processors, from the first overdue probe: see edge/awake.h
+  bool keeps_awake = false;  // the processors, from the first overdue probe: see base/awake.h
 };
 
 class Prober {

@@ -331,7 +331,7 @@ void Process::start_engine(OpenFiles files, const Found& found) {
   core::volume::Settings core_settings;
   core_settings.mode = settings_->mode;
   core_settings.window = std::min<std::uint64_t>(core_settings.window, settings_->log_bytes / 4);
-  awake_ = std::make_unique<Awake>(loop_, settings_->cpu_latency.limit(idle_driver()));
+  awake_ = std::make_unique<KeepAwake>(loop_, settings_->cpu_latency.limit(idle_driver()));
   engine_ = std::make_unique<Engine>(loop_, hands_, std::move(disks), *carriage_, core_settings,
                                      settings_->directory, engine_calls());
   engine_->start(found, session | 1, {seed.high | 1, seed.low});

@@ -12,9 +12,9 @@
 #include "drivers/volume/front_end.h"
 #include "loop/hands.h"
 #include "loop/loop.h"
-#include "replication/awake.h"
 #include "replication/control.h"
 #include "replication/engine.h"
+#include "replication/keep_awake.h"
 #include "replication/progress.h"
 #include "replication/settings.h"
 
@@ -108,7 +108,7 @@ class Process {
   bool starting_ = false;
   std::vector<Verb> configuring_;
   std::unique_ptr<Pool> pool_;
-  std::unique_ptr<Awake> awake_;
+  std::unique_ptr<KeepAwake> awake_;
   std::unique_ptr<transport::Carriage> carriage_;
   std::unique_ptr<volume::FrontEnd> front_end_;
   std::unique_ptr<Engine> engine_;

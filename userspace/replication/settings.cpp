@@ -62,6 +62,22 @@ Result<> parse_paths(const Json& config, Settings& settings) {
   return {};
 }
 
+Result<> parse_cpu_latency(const Json& config, CpuLatency& latency) {
+  const auto value = config.find("cpu_latency");
+  if (value == config.end() || *value == "auto") {
+    return {};
+  }
+  const auto us = number_of(config, "cpu_latency");
+  if (!value->is_null() && (!us || *us > 1'000'000)) {
+    return wrong("cpu_latency: \"auto\", null or microseconds, up to a second");
+  }
+  latency.automatic = false;
+  if (us) {
+    latency.limit_us = static_cast<std::int32_t>(*us);
+  }
+  return {};
+}
+
 }  // namespace
 
 Key::~Key() { explicit_bzero(bytes_.data(), bytes_.size()); }
@@ -79,20 +95,6 @@ bool Settings::same_but_mode(const Settings& other) const {
          log_bytes == other.log_bytes && front_end == other.front_end &&
          write_cache == other.write_cache && cpu_latency == other.cpu_latency && key == other.key &&
          cable == other.cable && network == other.network;
-}
-
-std::optional<CpuLatency> parse_cpu_latency(const Json& config) {
-  if (!config.contains("cpu_latency") || text_of(config, "cpu_latency") == "auto") {
-    return CpuLatency{};
-  }
-  if (config["cpu_latency"].is_null()) {
-    return CpuLatency{.automatic = false, .limit_us = {}};
-  }
-  const auto us = number_of(config, "cpu_latency");
-  if (!us || *us > 1000000) {
-    return std::nullopt;
-  }
-  return CpuLatency{.automatic = false, .limit_us = static_cast<std::int32_t>(*us)};
 }
 
 Result<Settings> parse_settings(const Json& config) {
@@ -122,11 +124,7 @@ Result<Settings> parse_settings(const Json& config) {
   }
   settings.front_end = text_of(config, "front_end").value_or("fuse");
   settings.write_cache = flag_of(config, "write_cache");
-  const auto cpu_latency = parse_cpu_latency(config);
-  if (!cpu_latency) {
-    return wrong("cpu_latency: \"auto\", null or microseconds, up to a second");
-  }
-  settings.cpu_latency = *cpu_latency;
+  CB_TRY_DO(parse_cpu_latency(config, settings.cpu_latency));
   std::string hex = text_of(config, "key").value_or("");
   auto bytes = parse_hex(hex);
   explicit_bzero(hex.data(), hex.size());

@@ -10,8 +10,8 @@
 
 #include "base/result.h"
 #include "core/volume/types.h"
-#include "replication/awake.h"
 #include "replication/json.h"
+#include "replication/keep_awake.h"
 
 namespace cb::replication {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Awake: while there is work, no processor of this machine goes into an idle state that takes long
-// to leave (CPU latency QoS of the kernel, Documentation/power/pm_qos_interface.rst). A commit is a
-// chain of some ten wake-ups on two nodes, one after the other, and each may take 20 us in a
-// virtual machine and 100 us on a real one. Without work processors sleep as they like.
+// KeepAwake: while there is work, no processor of this machine goes into an idle state that takes
+// long to leave (base/awake.h). A commit is a chain of some ten wake-ups on two nodes, one after
+// the other, and each may take 20 us in a virtual machine and 100 us on a real one. Without work
+// processors sleep as they like.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/fd.h"
-#include "base/instant.h"
+#include "base/awake.h"
 #include "loop/loop.h"
 
 namespace cb::replication {
@@ -31,33 +30,28 @@ struct CpuLatency {
 
 std::string idle_driver();
 
-class Awake {
+class KeepAwake {
  public:
   // limit_us: nothing: does nothing. device: the kernel's.
-  Awake(loop::Loop& loop, std::optional<std::int32_t> limit_us,
-        const char* device = "/dev/cpu_dma_latency");
-  ~Awake();
-  Awake(const Awake&) = delete;
-  Awake& operator=(const Awake&) = delete;
+  KeepAwake(loop::Loop& loop, std::optional<std::int32_t> limit_us,
+            const char* device = Awake::kDevice);
+  ~KeepAwake() { loop_.cancel(timer_); }
+  KeepAwake(const KeepAwake&) = delete;
+  KeepAwake& operator=(const KeepAwake&) = delete;
 
   void touch();  // there is work now
 
   std::optional<std::int32_t> limit_us() const noexcept { return limit_us_; }
-  int error() const noexcept { return error_; }  // errno of the kernel's refusal, or 0
-  bool holds() const noexcept { return holds_; }
+  int error() const noexcept { return awake_.error(); }  // errno of the kernel's refusal, or 0
+  bool holds() const noexcept { return awake_.holds(); }
 
  private:
-  void rest();
-  bool ask(std::int32_t limit_us);
+  void look_again_at(Instant when);
 
   loop::Loop& loop_;
   std::optional<std::int32_t> limit_us_;
-  Fd device_;  // closed with the process, and with it the request is gone
-  int error_ = 0;
-  bool holds_ = false;
-  Instant touched_;
+  Awake awake_;
   loop::TimerId timer_;
-  loop::Leash leash_;
 };
 
 }  // namespace cb::replication

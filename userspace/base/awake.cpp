@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "edge/awake.h"
+#include "base/awake.h"
 
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdint>
+#include <cerrno>
 
-namespace cb::edge {
+namespace cb {
 namespace {
 
-constexpr int32_t kNoSleep = 0;
-constexpr int32_t kAnySleep = 2'000'000'000;  // PM_QOS_CPU_LATENCY_DEFAULT_VALUE
+constexpr std::int32_t kAnySleep = 2'000'000'000;  // PM_QOS_CPU_LATENCY_DEFAULT_VALUE
 
 // The device takes a wish of this many microseconds; it is forgotten when the descriptor is closed.
-// Opening it alone is already a wish for no sleep at all.
-bool wish(const Fd& device, int32_t latency_us) noexcept {
+bool wish(const Fd& device, std::int32_t latency_us) noexcept {
   return write(device.get(), &latency_us, sizeof latency_us) ==
          static_cast<ssize_t>(sizeof latency_us);
 }
 
 }  // namespace
 
-Awake Awake::open(const char* device) {
+// A first wish, which changes nothing, tells whether the device takes any.
+Awake Awake::open(const char* device, std::int32_t limit_us) {
   Awake awake;
+  awake.limit_us_ = limit_us;
   awake.device_.reset(::open(device, O_WRONLY | O_CLOEXEC));
-  if (awake.device_ && !wish(awake.device_, kAnySleep)) {
+  if (!awake.device_ || !wish(awake.device_, kAnySleep)) {
+    awake.error_ = errno;
     awake.device_.reset();
   }
   return awake;
@@ -35,7 +36,7 @@ void Awake::hold_until(Instant until) noexcept {
   if (!device_) {
     return;
   }
-  if (!holds() && !wish(device_, kNoSleep)) {
+  if (!holds() && !wish(device_, limit_us_)) {
     return;  // slower, and right all the same
   }
   until_ = holds() ? std::max(until_, until) : until;
@@ -47,4 +48,4 @@ void Awake::release_when_over(Instant now) noexcept {
   }
 }
 
-}  // namespace cb::edge
+}  // namespace cb

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "replication/awake.h"
+#include "replication/keep_awake.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -16,9 +16,9 @@ namespace cb::replication {
 namespace {
 
 // What the kernel was asked for, from a pipe with a name in place of its device.
-class AwakeTest : public testing::Test {
+class KeepAwakeTest : public testing::Test {
  protected:
-  AwakeTest() {
+  KeepAwakeTest() {
     EXPECT_EQ(::mkfifo(device.c_str(), 0600), 0);
     kernel = Fd(::open(device.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   }
@@ -39,10 +39,11 @@ class AwakeTest : public testing::Test {
 };
 
 using Asked = std::vector<std::int32_t>;
+constexpr std::int32_t kAnySleep = 2'000'000'000;
 
-TEST_F(AwakeTest, AsksWithTheFirstWorkAndTakesItBackWhenThereIsNoMore) {
-  Awake awake(**loop, 2, device.c_str());
-  EXPECT_EQ(asked(), Asked{}) << "without work";
+TEST_F(KeepAwakeTest, AsksWithTheFirstWorkAndTakesItBackWhenThereIsNoMore) {
+  KeepAwake awake(**loop, 2, device.c_str());
+  EXPECT_EQ(asked(), Asked{kAnySleep}) << "without work";
   awake.touch();
   awake.touch();
   EXPECT_TRUE(awake.holds());
@@ -50,14 +51,14 @@ TEST_F(AwakeTest, AsksWithTheFirstWorkAndTakesItBackWhenThereIsNoMore) {
   while (awake.holds()) {
     ASSERT_TRUE((*loop)->turn(Instant::never()));
   }
-  EXPECT_EQ(asked(), Asked{-1});
+  EXPECT_EQ(asked(), Asked{kAnySleep});
   awake.touch();
   EXPECT_EQ(asked(), Asked{2});
 }
 
 // Whenever it is taken back, be this machine as slow as it likes, the last work was 50 ms ago.
-TEST_F(AwakeTest, KeepsItAsLongAsWorkComes) {
-  Awake awake(**loop, 0, device.c_str());
+TEST_F(KeepAwakeTest, KeepsItAsLongAsWorkComes) {
+  KeepAwake awake(**loop, 0, device.c_str());
   Instant last = boottime_now();
   awake.touch();
   const Instant enough = last + Duration::from_ms(30);
@@ -72,26 +73,26 @@ TEST_F(AwakeTest, KeepsItAsLongAsWorkComes) {
   EXPECT_GE(boottime_now() - last, Duration::from_ms(50));
   const Asked all = asked();
   ASSERT_FALSE(all.empty());
-  EXPECT_EQ(all.back(), -1);
+  EXPECT_EQ(all.back(), kAnySleep);
 }
 
-TEST_F(AwakeTest, DoesNothingWithoutALimit) {
-  Awake awake(**loop, std::nullopt, device.c_str());
+TEST_F(KeepAwakeTest, DoesNothingWithoutALimit) {
+  KeepAwake awake(**loop, std::nullopt, device.c_str());
   awake.touch();
   EXPECT_FALSE(awake.holds());
   EXPECT_EQ(awake.error(), 0);
   EXPECT_EQ(asked(), Asked{});
 }
 
-TEST_F(AwakeTest, TellsThatTheKernelHasNoSuchThing) {
-  Awake awake(**loop, 0, folder.at("nothing").c_str());
+TEST_F(KeepAwakeTest, TellsThatTheKernelHasNoSuchThing) {
+  KeepAwake awake(**loop, 0, folder.at("nothing").c_str());
   awake.touch();
   EXPECT_FALSE(awake.holds());
   EXPECT_EQ(awake.error(), ENOENT);
 }
 
-TEST_F(AwakeTest, TellsThatTheKernelRefuses) {
-  Awake awake(**loop, 0, "/dev/full");
+TEST_F(KeepAwakeTest, TellsThatTheKernelRefuses) {
+  KeepAwake awake(**loop, 0, "/dev/full");
   awake.touch();
   EXPECT_FALSE(awake.holds());
   EXPECT_EQ(awake.error(), ENOSPC);
